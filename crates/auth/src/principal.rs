@@ -1,0 +1,19 @@
+//! Who a client turned out to be.
+
+use protocol::Mailbox;
+
+/// A person that a directory named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The directory's user id, as it spells it.
+    pub user_id: String,
+    /// The addresses this person may send as.
+    pub addresses: Vec<Mailbox>,
+}
+
+impl Principal {
+    /// Whether two answers name the same person. User ids are compared without regard to case, as directories do.
+    pub fn is(&self, user_id: &str) -> bool {
+        self.user_id.eq_ignore_ascii_case(user_id)
+    }
+}

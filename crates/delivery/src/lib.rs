@@ -1,0 +1,1 @@
+//! One attempt to hand one message to the next hop.

@@ -1,0 +1,1 @@
+//! Certificates: fields, path validation, certificate revocation lists.

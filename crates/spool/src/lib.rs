@@ -1,0 +1,1 @@
+//! Accepted mail until it is delivered: durable store, recovery, schedule, bounces.
