@@ -1,6 +1,7 @@
 //! Who the client is: runs certificate and password profiles over `pki` and `directory`, and states the facts.
 
 pub mod facts;
+pub mod rules;
 pub mod principal;
 
 pub use facts::{
@@ -8,3 +9,4 @@ pub use facts::{
     WrongPassword,
 };
 pub use principal::Principal;
+pub use rules::{CertificateRules, Mechanism, OnNotAllowed, OnProblem, PasswordRules, ProfileRules, UnknownMechanism};

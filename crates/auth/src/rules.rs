@@ -1,0 +1,116 @@
+//! What an authentication profile says of each problem: plain data, judged by `policy`, written by hand in its tables.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The judging half of an authentication profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileRules {
+    /// Certificates authenticate here; `None` when the profile has no `certificate`.
+    pub certificate: Option<CertificateRules>,
+    /// Passwords authenticate here; `None` when the profile has no `password`.
+    pub password: Option<PasswordRules>,
+    /// The age of a connection from which each MAIL asks again.
+    pub recheck_after: Duration,
+}
+
+/// What follows from each problem with a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateRules {
+    /// The client shows no certificate.
+    pub on_missing: OnProblem,
+    /// The path is invalid, or a certificate on it is revoked.
+    pub on_invalid: OnProblem,
+    /// The certificate is fine, and the directory knows nobody, or several people, by it.
+    pub on_no_match: OnProblem,
+    /// Nobody can say whether the certificate is revoked.
+    pub on_unknown_status: pki::OnUnknownStatus,
+}
+
+/// How passwords are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordRules {
+    /// Offered in EHLO, in this order. EXTERNAL is not among them: it belongs to certificates.
+    pub mechanisms: Vec<Mechanism>,
+    /// The password is right, and the allowance query says no.
+    pub on_not_allowed: OnNotAllowed,
+}
+
+/// Refuse, or let the client try a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnProblem {
+    /// Refuse the session.
+    #[default]
+    Reject,
+    /// Let SMTP AUTH with a password take its place.
+    Fallback,
+}
+
+/// What a "no" of the allowance query means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNotAllowed {
+    /// As a wrong password.
+    #[default]
+    Reject,
+    /// Let through, and logged.
+    Monitor,
+}
+
+/// A SASL mechanism, by its registered name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Mechanism {
+    /// RFC 4616.
+    Plain,
+    /// draft-murchison-sasl-login: obsolete, and what many clients still send.
+    Login,
+    /// RFC 4422 appendix A: the TLS client certificate speaks.
+    External,
+}
+
+/// Not the name of a mechanism this server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown SASL mechanism: PLAIN, LOGIN and EXTERNAL are known")]
+pub struct UnknownMechanism;
+
+impl Mechanism {
+    /// The name, upper case (RFC 4422 section 3.1).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+            Self::External => "EXTERNAL",
+        }
+    }
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Mechanism {
+    type Err = UnknownMechanism;
+
+    /// Without regard to case: SMTP's AUTH argument is (RFC 4954 section 4).
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        [Self::Plain, Self::Login, Self::External]
+            .into_iter()
+            .find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+            .ok_or(UnknownMechanism)
+    }
+}
+
+impl TryFrom<String> for Mechanism {
+    type Error = UnknownMechanism;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        name.parse()
+    }
+}
