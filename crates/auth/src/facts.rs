@@ -6,6 +6,7 @@ use std::fmt;
 use pki::{PathError, Revocation};
 
 use crate::principal::Principal;
+use crate::rules::Mechanism;
 
 /// Everything a judgement rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +94,8 @@ pub enum Attempt {
     },
     /// A mechanism that proves a password.
     Password {
+        /// By which it was sent.
+        mechanism: Mechanism,
         /// As typed, for the log.
         user: String,
         /// What the directory said of it.

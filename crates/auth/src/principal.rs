@@ -16,4 +16,11 @@ impl Principal {
     pub fn is(&self, user_id: &str) -> bool {
         self.user_id.eq_ignore_ascii_case(user_id)
     }
+
+    /// Whether an authorization identity (RFC 4422 section 3.4.1) names this person: by user id or by an address.
+    pub fn is_named(&self, authorization_identity: &str) -> bool {
+        self.is(authorization_identity)
+            || Mailbox::parse(authorization_identity)
+                .is_ok_and(|named| self.addresses.iter().any(|address| address.same_as(&named)))
+    }
 }

@@ -1,1 +1,16 @@
-//! What the client may do: pure decisions over facts, without I/O or a clock. Maker of Permits.
+//! What the client may do: pure decisions over facts, without I/O and without a clock.
+//!
+//! [`judge`] is the only place where the rules of authentication stand. The server, `postern explain` and the decision
+//! table call it with the same [`auth::Facts`]; what it allows is a [`Permit`], which nothing else can make.
+
+mod judge;
+mod permit;
+mod judgement;
+mod sender_group;
+mod flow;
+
+pub use flow::{Access, MailFlowPolicy, PolicySettings, SenderBinding, SmtpAuth, TlsRule};
+pub use judge::judge;
+pub use judgement::{AuthOffer, Effect, Judgement, Question, Refusal, Standing, Step, Temporary};
+pub use permit::{Clearance, Identified, Permit};
+pub use sender_group::{ClientPattern, SenderGroup, SenderGroupSettings, SenderGroups};

@@ -1,0 +1,423 @@
+//! The judgement: authentication's rules, each once.
+
+use std::borrow::Cow;
+
+use auth::{
+    AllowanceFact, Attempt, CertificateFact, CertificateRules, Facts, Mechanism, OnNotAllowed, OnProblem, PasswordFact,
+    PasswordRules, PresentedCertificate, Principal, ProfileRules, QueryFact, Transport,
+};
+use pki::{OnUnknownStatus, Revocation};
+
+use crate::flow::{Access, MailFlowPolicy, SmtpAuth, TlsRule};
+use crate::judgement::{AuthOffer, Effect, Judgement, Question, Refusal, Standing, Step, Temporary};
+use crate::permit::{Clearance, Identified};
+
+/// Judges what a session knows under its policy and profile. Pure: the same facts give the same judgement.
+pub fn judge(facts: &Facts, policy: &MailFlowPolicy, profile: &ProfileRules) -> Judgement {
+    let mut steps = Steps(Vec::with_capacity(8));
+    match policy.access {
+        Access::Relay => steps.add(Question::Access, "relay", Effect::Continue),
+        Access::Reject => return steps.refuse_all(Question::Access, "reject", Refusal::AccessDenied),
+        Access::Refuse => {
+            let refused = steps.refuse_all(Question::Access, "refuse", Refusal::AccessDenied);
+            return Judgement { standing: Standing::Disconnect, ..refused };
+        }
+    }
+    if let Err(tls_first) = transport(facts, policy, &mut steps) {
+        return tls_first;
+    }
+    let certificate = certificate(facts, policy, profile.certificate.as_ref(), &mut steps);
+    if let CertificateFinding::Refused(refusal) = certificate {
+        return steps.close(refusal);
+    }
+    let attempt = attempt(facts, policy, profile, &certificate, &mut steps);
+    Judgement {
+        standing: Standing::Open { starttls: offers_starttls(facts, policy), tls_first: false },
+        auth: auth_offer(facts, policy, profile, &certificate, &attempt),
+        mail: mail(policy, &certificate, &attempt, &mut steps),
+        attempt: attempt.map(|outcome| outcome.map(|_| ())),
+        steps: steps.0,
+    }
+}
+
+/// What the certificate came to.
+enum CertificateFinding<'f> {
+    /// It is this person's.
+    Person(&'f Principal),
+    /// It says nothing of who the client is. May a password?
+    Silent { password: bool },
+    /// It might, later. May a password now?
+    Temporary { reason: Temporary, password: bool },
+    /// The session ends on it.
+    Refused(Refusal),
+}
+
+impl CertificateFinding<'_> {
+    fn opens_password(&self) -> bool {
+        match self {
+            // Clients configured with both a certificate and a password must work.
+            Self::Person(_) => true,
+            Self::Silent { password } | Self::Temporary { password, .. } => *password,
+            Self::Refused(_) => false,
+        }
+    }
+}
+
+/// Rule 1: where TLS is required, nothing goes on without it.
+fn transport(facts: &Facts, policy: &MailFlowPolicy, steps: &mut Steps) -> Result<(), Judgement> {
+    match &facts.transport {
+        Transport::Tls(tls) => {
+            let how = if tls.implicit { "implicit TLS" } else { "STARTTLS" };
+            steps.add(Question::Transport, format!("{how}, {}, {}", tls.version, tls.cipher), Effect::Continue);
+            Ok(())
+        }
+        Transport::Plain if policy.tls == TlsRule::Required => {
+            steps.add(Question::Transport, "no TLS, and TLS is required", Effect::Refused);
+            Err(Judgement {
+                standing: Standing::Open { starttls: true, tls_first: true },
+                auth: AuthOffer::Refused(Refusal::TlsRequired),
+                attempt: None,
+                mail: Err(Refusal::TlsRequired),
+                steps: std::mem::take(&mut steps.0),
+            })
+        }
+        Transport::Plain => {
+            steps.add(Question::Transport, "no TLS", Effect::Continue);
+            Ok(())
+        }
+    }
+}
+
+fn offers_starttls(facts: &Facts, policy: &MailFlowPolicy) -> bool {
+    facts.transport == Transport::Plain && policy.tls != TlsRule::Off
+}
+
+/// Rules 2 to 5 and 9.
+fn certificate<'f>(
+    facts: &'f Facts,
+    policy: &MailFlowPolicy,
+    rules: Option<&CertificateRules>,
+    steps: &mut Steps,
+) -> CertificateFinding<'f> {
+    let Some(rules) = rules.filter(|_| policy.verify_client_certificate) else {
+        steps.add(Question::Certificate, "not asked for", Effect::Continue);
+        return CertificateFinding::Silent { password: true };
+    };
+    match &facts.certificate {
+        CertificateFact::Presented(presented) => path(presented, rules, steps),
+        // Rule 3: with TLS required only a valid certificate goes on, unless on_missing says fallback.
+        CertificateFact::NotPresented if policy.tls == TlsRule::Required && rules.on_missing == OnProblem::Reject => {
+            steps.add(Question::Certificate, "none shown", Effect::Refused);
+            CertificateFinding::Refused(Refusal::CertificateMissing)
+        }
+        CertificateFact::NotPresented | CertificateFact::NotRequested => {
+            let password = rules.on_missing == OnProblem::Fallback;
+            steps.add(Question::Certificate, "none shown", fallback_or(password, Effect::Continue));
+            CertificateFinding::Silent { password }
+        }
+    }
+}
+
+fn path<'f>(
+    presented: &'f PresentedCertificate,
+    rules: &CertificateRules,
+    steps: &mut Steps,
+) -> CertificateFinding<'f> {
+    let whose = format!("{} (serial {}, issued by {})", presented.subject, presented.serial, presented.issuer);
+    steps.add(Question::Certificate, whose, Effect::Continue);
+    if let Err(error) = &presented.path {
+        let refusal = Refusal::CertificateInvalid(error.clone());
+        return problem(rules.on_invalid, Question::Path, error.to_string(), refusal, steps);
+    }
+    steps.add(Question::Path, "valid", Effect::Continue);
+    revocation(presented, rules, steps)
+}
+
+fn revocation<'f>(
+    presented: &'f PresentedCertificate,
+    rules: &CertificateRules,
+    steps: &mut Steps,
+) -> CertificateFinding<'f> {
+    let status = presented.revocation.to_string();
+    match (&presented.revocation, rules.on_unknown_status) {
+        (Revocation::Revoked { .. }, _) => {
+            problem(rules.on_invalid, Question::Revocation, status, Refusal::CertificateRevoked, steps)
+        }
+        (Revocation::Unknown(_), OnUnknownStatus::Reject) => {
+            problem(rules.on_invalid, Question::Revocation, status, Refusal::CertificateStatusUnknown, steps)
+        }
+        (Revocation::Unknown(_), OnUnknownStatus::Temporary) => {
+            let password = rules.on_invalid == OnProblem::Fallback;
+            steps.add(Question::Revocation, status, fallback_or(password, Effect::Temporary));
+            CertificateFinding::Temporary { reason: Temporary::RevocationStatus, password }
+        }
+        (Revocation::Unknown(_), OnUnknownStatus::Allow) | (Revocation::Good { .. } | Revocation::NotChecked, _) => {
+            steps.add(Question::Revocation, status, Effect::Continue);
+            certificate_query(presented, rules, steps)
+        }
+    }
+}
+
+/// Rules 4 and 5: exactly one person, or nobody at all.
+fn certificate_query<'f>(
+    presented: &'f PresentedCertificate,
+    rules: &CertificateRules,
+    steps: &mut Steps,
+) -> CertificateFinding<'f> {
+    const ASKED: Question = Question::CertificateQuery;
+    match &presented.query {
+        QueryFact::One(principal) => {
+            steps.add(ASKED, principal.user_id.clone(), Effect::Identified);
+            CertificateFinding::Person(principal)
+        }
+        QueryFact::Nobody(why) => {
+            problem(rules.on_no_match, ASKED, format!("nobody: {why}"), Refusal::CertificateUnmatched, steps)
+        }
+        QueryFact::Several => {
+            problem(rules.on_no_match, ASKED, "several people".to_owned(), Refusal::CertificateAmbiguous, steps)
+        }
+        QueryFact::Unavailable(why) => {
+            let password = rules.on_no_match == OnProblem::Fallback;
+            let answer = format!("directory unavailable: {why}");
+            steps.add(ASKED, answer, fallback_or(password, Effect::Temporary));
+            CertificateFinding::Temporary { reason: Temporary::CertificateQuery, password }
+        }
+        QueryFact::NotAsked => {
+            steps.add(ASKED, "no directory is configured beside the trust", Effect::Continue);
+            CertificateFinding::Silent { password: true }
+        }
+    }
+}
+
+/// A problem with the certificate: the end of the session, or a password in its place.
+fn problem<'f>(
+    on_problem: OnProblem,
+    question: Question,
+    answer: String,
+    refusal: Refusal,
+    steps: &mut Steps,
+) -> CertificateFinding<'f> {
+    match on_problem {
+        OnProblem::Reject => {
+            steps.add(question, answer, Effect::Refused);
+            CertificateFinding::Refused(refusal)
+        }
+        OnProblem::Fallback => {
+            steps.add(question, answer, Effect::Fallback);
+            CertificateFinding::Silent { password: true }
+        }
+    }
+}
+
+/// What AUTH meets as long as nothing succeeded. Rule 6.
+fn available<'p>(
+    facts: &Facts,
+    policy: &MailFlowPolicy,
+    profile: &'p ProfileRules,
+    certificate: &CertificateFinding<'_>,
+) -> Result<(bool, Option<&'p PasswordRules>), Refusal> {
+    let external = matches!(certificate, CertificateFinding::Person(_));
+    let password = profile.password.as_ref().filter(|_| certificate.opens_password());
+    if policy.smtp_auth == SmtpAuth::Off {
+        return Err(Refusal::AuthNotOffered);
+    }
+    match (external || password.is_some(), certificate) {
+        (true, _) if facts.transport == Transport::Plain && policy.require_tls_to_offer_auth => {
+            Err(Refusal::EncryptionRequired)
+        }
+        (true, _) => Ok((external, password)),
+        (false, CertificateFinding::Temporary { reason, .. }) => Err(Refusal::Temporary(*reason)),
+        (false, _) => Err(Refusal::AuthNotOffered),
+    }
+}
+
+fn auth_offer(
+    facts: &Facts,
+    policy: &MailFlowPolicy,
+    profile: &ProfileRules,
+    certificate: &CertificateFinding<'_>,
+    attempt: &Option<Result<Identified, Refusal>>,
+) -> AuthOffer {
+    if let Some(Ok(_)) = attempt {
+        return AuthOffer::Refused(Refusal::AlreadyAuthenticated);
+    }
+    match available(facts, policy, profile, certificate) {
+        Err(refusal) => AuthOffer::Refused(refusal),
+        Ok((external, password)) => AuthOffer::Mechanisms(
+            external
+                .then_some(Mechanism::External)
+                .into_iter()
+                .chain(password.into_iter().flat_map(|rules| rules.mechanisms.iter().copied()))
+                .collect(),
+        ),
+    }
+}
+
+/// Rules 4, 6 and 7: what an AUTH exchange came to.
+fn attempt(
+    facts: &Facts,
+    policy: &MailFlowPolicy,
+    profile: &ProfileRules,
+    certificate: &CertificateFinding<'_>,
+    steps: &mut Steps,
+) -> Option<Result<Identified, Refusal>> {
+    if facts.attempt == Attempt::None {
+        return None;
+    }
+    let outcome = available(facts, policy, profile, certificate).and_then(|(_, password)| match &facts.attempt {
+        Attempt::None => Err(Refusal::AuthNotOffered),
+        Attempt::External { authorization_identity } => external(authorization_identity, certificate, steps),
+        Attempt::Password { user, mechanism, password: fact, allowance } => {
+            let rules = password.ok_or(Refusal::MechanismNotOffered)?;
+            let principal = self::password(user, fact, steps)?;
+            self::allowance(allowance, rules, steps)?;
+            same_person(principal, certificate, steps)?;
+            Ok(Identified { principal: principal.clone(), mechanism: Some(*mechanism) })
+        }
+    });
+    if let Err(refusal @ (Refusal::AuthNotOffered | Refusal::EncryptionRequired | Refusal::MechanismNotOffered)) = &outcome
+    {
+        steps.add(Question::Attempt, refusal.to_string(), Effect::Refused);
+    }
+    Some(outcome)
+}
+
+fn external(
+    authorization_identity: &str,
+    certificate: &CertificateFinding<'_>,
+    steps: &mut Steps,
+) -> Result<Identified, Refusal> {
+    let CertificateFinding::Person(principal) = certificate else {
+        return Err(Refusal::MechanismNotOffered);
+    };
+    if !authorization_identity.is_empty() && !principal.is_named(authorization_identity) {
+        let answer = format!("EXTERNAL as {authorization_identity:?}, who is not the certificate's owner");
+        steps.add(Question::Attempt, answer, Effect::Refused);
+        return Err(Refusal::InvalidCredentials);
+    }
+    steps.add(Question::Attempt, "EXTERNAL", Effect::Identified);
+    Ok(Identified { principal: (*principal).clone(), mechanism: Some(Mechanism::External) })
+}
+
+fn password<'f>(user: &str, fact: &'f PasswordFact, steps: &mut Steps) -> Result<&'f Principal, Refusal> {
+    let (answer, effect, outcome) = match fact {
+        PasswordFact::Right(principal) => {
+            (format!("right password of {}", principal.user_id), Effect::Identified, Ok(principal))
+        }
+        PasswordFact::Wrong(why) => {
+            (format!("{why} for {user:?}"), Effect::Refused, Err(Refusal::InvalidCredentials))
+        }
+        PasswordFact::AccountDisabled => {
+            (format!("the account {user:?} is disabled"), Effect::Refused, Err(Refusal::InvalidCredentials))
+        }
+        PasswordFact::Unavailable(why) => (
+            format!("directory unavailable: {why}"),
+            Effect::Temporary,
+            Err(Refusal::Temporary(Temporary::PasswordQuery)),
+        ),
+    };
+    steps.add(Question::Attempt, answer, effect);
+    outcome
+}
+
+fn allowance(fact: &AllowanceFact, rules: &PasswordRules, steps: &mut Steps) -> Result<(), Refusal> {
+    match (fact, rules.on_not_allowed) {
+        (AllowanceFact::NotAsked, _) => Ok(()),
+        (AllowanceFact::Allowed, _) => {
+            steps.add(Question::Allowance, "allowed", Effect::Continue);
+            Ok(())
+        }
+        (AllowanceFact::NotAllowed, OnNotAllowed::Monitor) => {
+            steps.add(Question::Allowance, "not allowed; let through, as on_not_allowed is monitor", Effect::Continue);
+            Ok(())
+        }
+        (AllowanceFact::NotAllowed, OnNotAllowed::Reject) => {
+            steps.add(Question::Allowance, "not allowed", Effect::Refused);
+            Err(Refusal::InvalidCredentials)
+        }
+        (AllowanceFact::Unavailable(why), _) => {
+            steps.add(Question::Allowance, format!("directory unavailable: {why}"), Effect::Temporary);
+            Err(Refusal::Temporary(Temporary::Allowance))
+        }
+    }
+}
+
+/// Rule 4: a session that a certificate authenticated stays that person's.
+fn same_person(
+    principal: &Principal,
+    certificate: &CertificateFinding<'_>,
+    steps: &mut Steps,
+) -> Result<(), Refusal> {
+    match certificate {
+        CertificateFinding::Person(owner) if !owner.is(&principal.user_id) => {
+            let answer = format!("{} is not the certificate's owner, {}", principal.user_id, owner.user_id);
+            steps.add(Question::Attempt, answer, Effect::Refused);
+            Err(Refusal::InvalidCredentials)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Rules 8 and 9.
+fn mail(
+    policy: &MailFlowPolicy,
+    certificate: &CertificateFinding<'_>,
+    attempt: &Option<Result<Identified, Refusal>>,
+    steps: &mut Steps,
+) -> Result<Clearance, Refusal> {
+    let identity = match (attempt, certificate) {
+        (Some(Ok(identified)), _) => Some(identified.clone()),
+        (_, CertificateFinding::Person(principal)) => {
+            Some(Identified { principal: (*principal).clone(), mechanism: None })
+        }
+        _ => None,
+    };
+    let refusal = match (&identity, certificate) {
+        (None, CertificateFinding::Temporary { reason, .. }) => Some(Refusal::Temporary(*reason)),
+        (None, _) if policy.smtp_auth == SmtpAuth::Required => Some(Refusal::AuthenticationRequired),
+        _ => None,
+    };
+    match refusal {
+        Some(refusal) => {
+            let temporary = matches!(refusal, Refusal::Temporary(_));
+            let effect = if temporary { Effect::Temporary } else { Effect::Refused };
+            steps.add(Question::Mail, refusal.to_string(), effect);
+            Err(refusal)
+        }
+        None => {
+            let who = identity.as_ref().map_or_else(
+                || Cow::Borrowed("without an identity"),
+                |identified| Cow::Owned(format!("as {}", identified.principal.user_id)),
+            );
+            steps.add(Question::Mail, who, Effect::Permitted);
+            Ok(Clearance::new(identity, policy.sender))
+        }
+    }
+}
+
+fn fallback_or(password: bool, otherwise: Effect) -> Effect {
+    if password { Effect::Fallback } else { otherwise }
+}
+
+struct Steps(Vec<Step>);
+
+impl Steps {
+    fn add(&mut self, question: Question, answer: impl Into<Cow<'static, str>>, effect: Effect) {
+        self.0.push(Step { question, answer: answer.into(), effect });
+    }
+
+    fn refuse_all(mut self, question: Question, answer: &'static str, refusal: Refusal) -> Judgement {
+        self.add(question, answer, Effect::Refused);
+        self.close(refusal)
+    }
+
+    fn close(self, refusal: Refusal) -> Judgement {
+        Judgement {
+            standing: Standing::Refused(refusal.clone()),
+            auth: AuthOffer::Refused(refusal.clone()),
+            attempt: None,
+            mail: Err(refusal),
+            steps: self.0,
+        }
+    }
+}
