@@ -1,1 +1,14 @@
 //! Throw-away PKI, recording next hop and scripted client, for the demo command and for tests.
+
+pub mod pki;
+pub mod ca;
+pub mod certificate;
+pub mod key;
+pub mod der;
+pub mod error;
+
+pub use ca::{Ca, Identity, Issued, Revoked};
+pub use certificate::{AltName, Name, Template};
+pub use error::DemoError;
+pub use key::{Key, KeyKind};
+pub use pki::Pki;
