@@ -1,36 +1,17 @@
-//! What travels beside a message: RFC 5321 section 2.3.1, with the DSN parameters of RFC 3461.
+//! What travels beside a message: RFC 5321 section 2.3.1, and its form in the spool.
 
-use crate::{Mailbox, ReversePath};
+use std::fmt::Write as _;
 
-/// RFC 6152 and 3030: what the client says of the content's octets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Body {
-    /// `BODY=7BIT`, or no BODY at all.
-    #[default]
-    SevenBit,
-    /// `BODY=8BITMIME`.
-    EightBitMime,
-}
+use crate::address::{ForwardPath, Mailbox, ReversePath};
+pub use crate::transaction::{Body, EnvelopeId, Notify, OriginalRecipient, Return};
+use crate::transaction::{Mail, Rcpt, TransactionError};
 
-/// RFC 3461 section 4.3: how much of the message a failure notice brings back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Return {
-    /// `RET=FULL`
-    Full,
-    /// `RET=HDRS`
-    Headers,
-}
-
-/// RFC 3461 section 4.1. All false together with `Notify::never` is `NOTIFY=NEVER`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Notify {
-    /// `SUCCESS`
-    pub success: bool,
-    /// `FAILURE`
-    pub failure: bool,
-    /// `DELAY`
-    pub delay: bool,
-}
+/// First line of the encoded form. The number changes with any change an older reader would misread.
+const MAGIC: &str = "postern-envelope 1";
+/// Last line: without it the record was cut.
+const END: &str = ".";
+/// More recipients than any session takes; a bound for the decoder.
+const MAX_RECIPIENTS: usize = 100_000;
 
 /// One RCPT TO.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +20,8 @@ pub struct Recipient {
     pub mailbox: Mailbox,
     /// `NOTIFY=`; `None` when the client did not say.
     pub notify: Option<Notify>,
-    /// `ORCPT=`, as given (`rfc822;bob@example.org`, xtext still encoded).
-    pub original: Option<String>,
+    /// `ORCPT=`, as given.
+    pub original: Option<OriginalRecipient>,
 }
 
 /// Everything about a message that is not in the message.
@@ -56,6 +37,113 @@ pub struct Envelope {
     pub smtputf8: bool,
     /// `RET=`
     pub ret: Option<Return>,
-    /// `ENVID=`, xtext still encoded.
-    pub envid: Option<String>,
+    /// `ENVID=`
+    pub envid: Option<EnvelopeId>,
 }
+
+/// Why a record is not an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// Not one of ours, or of a later version.
+    #[error("the envelope does not begin with \"{MAGIC}\"")]
+    Version,
+    /// A line is not what has to stand there. Lines count from 1.
+    #[error("line {0} of the envelope is not an envelope's")]
+    Line(usize),
+    /// A line's argument is refused. Lines count from 1.
+    #[error("line {0} of the envelope: {1}")]
+    Argument(usize, TransactionError),
+    /// The end mark is missing: a cut record.
+    #[error("the envelope has no end")]
+    Truncated,
+    /// More recipients than can be.
+    #[error("the envelope has over {MAX_RECIPIENTS} recipients")]
+    TooManyRecipients,
+}
+
+impl Envelope {
+    /// The envelope as a record for the spool, about as long as the client's own commands, and written like them:
+    ///
+    /// ```text
+    /// postern-envelope 1
+    /// MAIL FROM:<alice@example.org> BODY=8BITMIME
+    /// RCPT TO:<bob@example.net> NOTIFY=FAILURE
+    /// .
+    /// ```
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mail = Mail {
+            size: None,
+            body: Some(self.body),
+            smtputf8: self.smtputf8,
+            ret: self.ret,
+            envid: self.envid.clone(),
+            ..Mail::new(self.reverse_path.clone())
+        };
+        let mut text = format!("{MAGIC}\nMAIL FROM:{mail}\n");
+        for recipient in &self.recipients {
+            let rcpt = Rcpt {
+                forward_path: ForwardPath::Mailbox(recipient.mailbox.clone()),
+                notify: recipient.notify,
+                original: recipient.original.clone(),
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "RCPT TO:{rcpt}");
+        }
+        text.push_str(END);
+        text.push('\n');
+        text.into_bytes()
+    }
+
+    /// The envelope of a record that [`Envelope::encode`] made.
+    ///
+    /// # Errors
+    /// When the record is anything else, cut or damaged.
+    pub fn decode(record: &[u8]) -> Result<Self, EnvelopeError> {
+        let text = std::str::from_utf8(record).map_err(|_| EnvelopeError::Version)?;
+        let mut lines = (1..).zip(text.split('\n'));
+        if lines.next().is_none_or(|(_, line)| line != MAGIC) {
+            return Err(EnvelopeError::Version);
+        }
+        let (at, line) = lines.next().ok_or(EnvelopeError::Truncated)?;
+        let mail = line.strip_prefix("MAIL FROM:").ok_or(EnvelopeError::Line(at))?;
+        let mail = Mail::parse(mail).map_err(|error| EnvelopeError::Argument(at, error))?;
+        let mut recipients = Vec::new();
+        for (at, line) in lines.by_ref().take_while(|&(_, line)| line != END) {
+            if line.is_empty() {
+                return Err(EnvelopeError::Truncated);
+            }
+            if recipients.len() == MAX_RECIPIENTS {
+                return Err(EnvelopeError::TooManyRecipients);
+            }
+            recipients.push(decode_recipient(at, line)?);
+        }
+        // After the end mark stands its newline, and after that nothing.
+        match lines.next() {
+            Some((_, "")) if lines.next().is_none() => {}
+            Some((at, _)) => return Err(EnvelopeError::Line(at)),
+            None => return Err(EnvelopeError::Truncated),
+        }
+        Ok(Self {
+            reverse_path: mail.reverse_path,
+            recipients,
+            body: mail.body.unwrap_or_default(),
+            smtputf8: mail.smtputf8,
+            ret: mail.ret,
+            envid: mail.envid,
+        })
+    }
+}
+
+fn decode_recipient(at: usize, line: &str) -> Result<Recipient, EnvelopeError> {
+    let rcpt = line.strip_prefix("RCPT TO:").ok_or(EnvelopeError::Line(at))?;
+    let rcpt = Rcpt::parse(rcpt).map_err(|error| EnvelopeError::Argument(at, error))?;
+    match rcpt.forward_path {
+        ForwardPath::Mailbox(mailbox) => Ok(Recipient { mailbox, notify: rcpt.notify, original: rcpt.original }),
+        ForwardPath::Postmaster => Err(EnvelopeError::Line(at)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
