@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::address::AddressError;
-use crate::transaction::{Mail, ParameterError, Rcpt, TransactionError};
+use crate::parameters::ParameterError;
+use crate::transaction::{Mail, Rcpt, TransactionError};
 
 /// RFC 5321 section 4.5.3.1.2, for the name a client greets with.
 const MAX_CLIENT_NAME: usize = 255;

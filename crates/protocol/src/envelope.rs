@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::address::{ForwardPath, Mailbox, ReversePath};
-pub use crate::transaction::{Body, EnvelopeId, Notify, OriginalRecipient, Return};
+pub use crate::parameters::{Body, EnvelopeId, Notify, OriginalRecipient, Return};
 use crate::transaction::{Mail, Rcpt, TransactionError};
 
 /// First line of the encoded form. The number changes with any change an older reader would misread.
