@@ -1,0 +1,3 @@
+//! Certificate revocation lists: sources, store, lists, tables.
+
+pub mod store;

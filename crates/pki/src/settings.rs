@@ -1,0 +1,427 @@
+//! The settings of `[trust.NAME]` and `[crl]`, as they stand in the file.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::oid::Oid;
+use crate::signature::Hash;
+
+/// `[trust.NAME]`: whom to trust, and how certificates are judged under it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustSettings {
+    /// PEM or DER files with the trust anchors.
+    pub anchors: Vec<PathBuf>,
+    /// PEM or DER files with CA certificates between the anchors and the clients, for clients that send only their own.
+    #[serde(default)]
+    pub intermediates: Vec<PathBuf>,
+    /// Certificate policies, any one of which the path must have; empty asks for none.
+    #[serde(default)]
+    pub required_policies: Vec<PolicyOid>,
+    /// RFC 5280 section 6.1.1 (f): refuse a path without any valid policy. Always on where policies are required.
+    #[serde(default)]
+    pub require_explicit_policy: bool,
+    /// RFC 5280 section 6.1.1 (e): policy mappings count for nothing.
+    #[serde(default)]
+    pub inhibit_policy_mapping: bool,
+    /// RFC 5280 section 6.1.1 (g): anyPolicy in a certificate counts for nothing.
+    #[serde(default)]
+    pub inhibit_any_policy: bool,
+    /// What the client's certificate must be for, if it says what it is for; `any` asks nothing.
+    #[serde(default)]
+    pub extended_key_usage: KeyPurpose,
+    /// How revocation is checked, in this order; empty switches the check off.
+    #[serde(default = "revocation_by_crl")]
+    pub revocation: Vec<RevocationMethod>,
+    /// What to do when revocation can't be told.
+    #[serde(default)]
+    pub on_unknown_status: OnUnknownStatus,
+    /// The smallest RSA (and DSA) modulus, in bits, of any certificate in the path.
+    #[serde(default = "min_rsa_bits")]
+    pub min_rsa_bits: usize,
+    /// The types of key allowed in the path.
+    #[serde(default = "allowed_keys")]
+    pub allowed_keys: Vec<KeyType>,
+    /// The hashes allowed in signatures over certificates and lists; SHA-1 only if it is named here.
+    #[serde(default = "allowed_hashes")]
+    pub allowed_hashes: Vec<AllowedHash>,
+}
+
+impl TrustSettings {
+    /// These anchors, and the default for everything else.
+    pub fn with_anchors(anchors: Vec<PathBuf>) -> Self {
+        Self {
+            anchors,
+            intermediates: Vec::new(),
+            required_policies: Vec::new(),
+            require_explicit_policy: false,
+            inhibit_policy_mapping: false,
+            inhibit_any_policy: false,
+            extended_key_usage: KeyPurpose::default(),
+            revocation: revocation_by_crl(),
+            on_unknown_status: OnUnknownStatus::default(),
+            min_rsa_bits: min_rsa_bits(),
+            allowed_keys: allowed_keys(),
+            allowed_hashes: allowed_hashes(),
+        }
+    }
+}
+
+fn revocation_by_crl() -> Vec<RevocationMethod> {
+    vec![RevocationMethod::Crl]
+}
+
+fn min_rsa_bits() -> usize {
+    2048
+}
+
+fn allowed_keys() -> Vec<KeyType> {
+    vec![KeyType::Rsa, KeyType::P256, KeyType::P384, KeyType::P521, KeyType::Ed25519]
+}
+
+fn allowed_hashes() -> Vec<AllowedHash> {
+    [Hash::Sha256, Hash::Sha384, Hash::Sha512].map(AllowedHash).to_vec()
+}
+
+/// A policy's object identifier.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PolicyOid(pub Oid);
+
+impl TryFrom<String> for PolicyOid {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error: crate::oid::BadOid| error.to_string())
+    }
+}
+
+/// What a certificate must be for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum KeyPurpose {
+    /// Nothing is asked, of keyUsage neither.
+    Any,
+    /// This purpose, by the name that RFC 5280 gives it or as an object identifier.
+    Purpose {
+        /// As it was written.
+        name: String,
+        /// What it stands for.
+        oid: Oid,
+    },
+}
+
+impl Default for KeyPurpose {
+    fn default() -> Self {
+        Self::Purpose { name: "clientAuth".to_owned(), oid: Oid::from_octets(CLIENT_AUTH) }
+    }
+}
+
+const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+const PURPOSES: [(&str, &[u8]); 4] = [
+    ("clientAuth", CLIENT_AUTH),
+    ("serverAuth", &[0x2b, 6, 1, 5, 5, 7, 3, 1]),
+    ("emailProtection", &[0x2b, 6, 1, 5, 5, 7, 3, 4]),
+    ("smartcardLogon", &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2, 2]),
+];
+
+impl FromStr for KeyPurpose {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "any" {
+            return Ok(Self::Any);
+        }
+        let oid = match PURPOSES.iter().find(|(name, _)| *name == text) {
+            Some((_, octets)) => Oid::from_octets(octets),
+            None => text.parse().map_err(|_| {
+                format!(
+                    "`{text}` is no key purpose; write clientAuth, serverAuth, emailProtection, smartcardLogon, \
+                     an object identifier, or any"
+                )
+            })?,
+        };
+        Ok(Self::Purpose { name: text.to_owned(), oid })
+    }
+}
+
+impl TryFrom<String> for KeyPurpose {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A way to learn of revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum RevocationMethod {
+    /// Certificate revocation lists, from the `[[crl.source]]`s.
+    Crl,
+}
+
+impl TryFrom<String> for RevocationMethod {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "crl" => Ok(Self::Crl),
+            "ocsp" => Err("`ocsp` is not built in yet; write revocation = [\"crl\"]".to_owned()),
+            _ => Err(format!("`{text}` is no way to check revocation; write crl")),
+        }
+    }
+}
+
+/// What happens to a client whose revocation can't be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnknownStatus {
+    /// As if it were revoked.
+    Reject,
+    /// Refused for now, with a temporary reply.
+    #[default]
+    Temporary,
+    /// As if it were good.
+    Allow,
+}
+
+/// A type of key that a trust can allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "names of algorithms")]
+pub enum KeyType {
+    #[serde(rename = "RSA")]
+    Rsa,
+    #[serde(rename = "P-256")]
+    P256,
+    #[serde(rename = "P-384")]
+    P384,
+    #[serde(rename = "P-521")]
+    P521,
+    Ed25519,
+    /// Withdrawn by FIPS 186-5; only for old PKIs.
+    #[serde(rename = "DSA")]
+    Dsa,
+}
+
+/// A hash that a trust can allow, written as `SHA-256`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AllowedHash(pub Hash);
+
+impl TryFrom<String> for AllowedHash {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512]
+            .into_iter()
+            .find(|hash| hash.to_string() == text)
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no hash; write SHA-256, SHA-384, SHA-512 or (weak) SHA-1"))
+    }
+}
+
+/// `[crl]`: which connections are checked, and where the lists come from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrlSettings {
+    /// Check client certificates.
+    #[serde(default = "yes")]
+    pub check_inbound: bool,
+    /// Check next hops' server certificates.
+    #[serde(default = "yes")]
+    pub check_outbound: bool,
+    /// Also fetch what a certificate's own distribution points name.
+    #[serde(default)]
+    pub follow_distribution_points: NotYet,
+    /// How long after its nextUpdate a list may still be used.
+    #[serde(default)]
+    pub grace: Span,
+    /// The largest list that is read, in bytes.
+    #[serde(default = "max_size")]
+    pub max_size: u64,
+    /// `[[crl.source]]`.
+    #[serde(default)]
+    pub source: Vec<CrlSourceSettings>,
+}
+
+impl Default for CrlSettings {
+    fn default() -> Self {
+        Self {
+            check_inbound: true,
+            check_outbound: true,
+            follow_distribution_points: NotYet,
+            grace: Span::default(),
+            max_size: max_size(),
+            source: Vec::new(),
+        }
+    }
+}
+
+/// `[[crl.source]]`: one place that a list comes from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrlSourceSettings {
+    /// What logs and status call it.
+    pub name: String,
+    /// How the list is written.
+    #[serde(default)]
+    pub format: CrlFormat,
+    /// Where it is.
+    pub primary: CrlLocation,
+    /// Where it is too, tried when the primary fails.
+    #[serde(default)]
+    pub secondary: Option<CrlLocation>,
+    /// How often it is looked at.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// `false` leaves it out.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn max_size() -> u64 {
+    1 << 30
+}
+
+/// How a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CrlFormat {
+    /// DER.
+    Asn1,
+    /// Base64 between `-----BEGIN X509 CRL-----` and its end.
+    Pem,
+    /// Whichever of the two the first octet says.
+    #[default]
+    Auto,
+}
+
+/// Where a list is: a file, for now.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CrlLocation(PathBuf);
+
+impl CrlLocation {
+    /// A file on this machine.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The file.
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for CrlLocation {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("file://") {
+            // RFC 8089: an empty host, or localhost.
+            let path = path.strip_prefix("localhost").unwrap_or(path);
+            if !path.starts_with('/') {
+                return Err(format!("`{text}` names another host; write file:///absolute/path"));
+            }
+            return Ok(Self(path.into()));
+        }
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(format!(
+                "lists can't be fetched by {scheme} yet; let a timer fetch it into a file, and write that file here"
+            ));
+        }
+        if text.is_empty() {
+            return Err("an empty path; write file:///absolute/path".to_owned());
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// How often a source is looked at, written `every 4h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Schedule(Duration);
+
+impl Schedule {
+    /// The time between two looks.
+    pub fn interval(self) -> Duration {
+        self.0
+    }
+}
+
+impl Default for Schedule {
+    /// Every minute: a look at an unchanged file costs one `stat`.
+    fn default() -> Self {
+        Self(Duration::from_secs(60))
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(span) = text.strip_prefix("every ") else {
+            return Err(match text.split_whitespace().count() {
+                5 | 6 => format!("cron expressions such as `{text}` are not built in yet; write `every 4h`"),
+                _ => format!("`{text}` is no schedule; write `every 4h`"),
+            });
+        };
+        let Span(span) = span.parse()?;
+        if span < Duration::from_secs(1) {
+            return Err("a schedule of less than a second; write `every 1s` or more".to_owned());
+        }
+        Ok(Self(span))
+    }
+}
+
+impl TryFrom<String> for Schedule {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A time span, written `90s`, `15m`, `4h` or `2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text.trim())
+            .map(Self)
+            .map_err(|error| format!("`{text}` is no time span ({error}); write 90s, 15m, 4h or 2d"))
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A switch for what is not built in yet: only `false` can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "bool")]
+pub struct NotYet;
+
+impl TryFrom<bool> for NotYet {
+    type Error = &'static str;
+
+    fn try_from(on: bool) -> Result<Self, &'static str> {
+        if on { Err("not built in yet; write false, and name each list as a [[crl.source]]") } else { Ok(Self) }
+    }
+}
