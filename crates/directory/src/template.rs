@@ -127,6 +127,14 @@ impl TryFrom<String> for CertificateTemplate {
 #[serde(try_from = "String")]
 pub struct LoginTemplate(pub Template);
 
+/// `(uid={u})`
+impl Default for LoginTemplate {
+    fn default() -> Self {
+        let filter = Filter::Equal("uid".to_owned(), vec![Piece::Token(Token::User)]);
+        Self(Template { text: "(uid={u})".to_owned(), filter })
+    }
+}
+
 impl TryFrom<String> for LoginTemplate {
     type Error = TemplateError;
 

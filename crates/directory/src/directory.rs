@@ -1,0 +1,254 @@
+//! One configured directory: the two questions a session asks of it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::filter::{Entry, Filter};
+use crate::password::{Password, Verifier};
+use crate::people::{Found, People, Wants};
+use crate::people_file::{PeopleFile, Reload};
+use crate::record::Record;
+use crate::settings::{Kind, Settings};
+use crate::template::Template;
+use crate::tokens::Tokens;
+
+/// A directory, ready to be asked.
+#[derive(Debug)]
+pub struct Directory {
+    name: String,
+    certificate_filter: Option<Template>,
+    login_filter: Template,
+    allowance: Option<Template>,
+    file: Arc<PeopleFile>,
+    verifier: Verifier,
+}
+
+/// Somebody the directory knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// As the directory spells it.
+    pub user_id: String,
+    /// The addresses this person may send as, as the directory spells them.
+    pub addresses: Vec<String>,
+}
+
+/// Whose certificate it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateMatch {
+    /// This person's.
+    One(Person),
+    /// Nobody's.
+    Nobody {
+        /// What was asked, and why nothing could match; for the log.
+        why: String,
+    },
+    /// More than one person's: never the first of them.
+    Several,
+    /// The directory can't answer; for the log.
+    Unavailable(String),
+}
+
+/// Whether a user name and a password belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PasswordMatch {
+    /// They do.
+    Right {
+        /// Whose they are.
+        person: Person,
+        /// Whether a password is good enough for this person.
+        allowance: Allowance,
+    },
+    /// They don't.
+    Wrong(WrongPassword),
+    /// Right or not, the account is closed.
+    Disabled,
+    /// The directory can't answer; for the log.
+    Unavailable(String),
+}
+
+/// Why a password did not do: alike to the client, apart in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WrongPassword {
+    /// The person exists.
+    Mismatch,
+    /// Nobody of this name.
+    UnknownUser,
+    /// The name matches several people.
+    SeveralUsers,
+    /// An empty password never reaches a directory (RFC 4513 section 5.1.2).
+    Empty,
+    /// The person has no password.
+    NoPassword,
+}
+
+/// What the allowance filter says of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Allowance {
+    /// There is no such filter.
+    NotConfigured,
+    /// It matches.
+    Allowed,
+    /// It does not.
+    NotAllowed,
+    /// The directory can't answer; for the log.
+    Unavailable(String),
+}
+
+impl From<&Record> for Person {
+    fn from(record: &Record) -> Self {
+        Self { user_id: record.user_id.clone(), addresses: record.addresses.clone() }
+    }
+}
+
+impl Directory {
+    /// Opens a directory: reads its file. Blocks.
+    pub fn open(name: &str, settings: &Settings) -> Result<Self, Error> {
+        let Kind::File = settings.kind;
+        let login = &settings.smtp_auth_query;
+        let local = |key, template: &Template, span| can_evaluate(name, key, template, span);
+        let certificate_filter = match &settings.certificate_query {
+            Some(query) => Some(local("certificate_query.filter", &query.filter.get_ref().0, query.filter.span())?),
+            None => None,
+        };
+        let login_filter = local("smtp_auth_query.filter", &login.filter.get_ref().0, login.filter.span())?;
+        let allowance = match &login.allowance {
+            Some(filter) => Some(local("smtp_auth_query.allowance", &filter.get_ref().0, filter.span())?),
+            None => None,
+        };
+        let mut wants = Wants { certificate_by_filter: certificate_filter.is_some(), ..Wants::default() };
+        certificate_filter.iter().chain([&login_filter]).chain(&allowance).for_each(|template| wants.of(template));
+        let file = Arc::new(PeopleFile::open(settings.path.clone(), wants)?);
+        let verifier = Verifier::new(std::thread::available_parallelism().map_or(1, usize::from));
+        Ok(Self { name: name.to_owned(), certificate_filter, login_filter, allowance, file, verifier })
+    }
+
+    /// The NAME of `[directory.NAME]`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many people there are.
+    pub fn people(&self) -> usize {
+        self.file.people().len()
+    }
+
+    /// What an administrator should look at, though it is no error: attributes that a filter names and nobody has,
+    /// certificates that two people have …
+    pub fn notes(&self) -> Vec<String> {
+        self.file.people().notes().to_vec()
+    }
+
+    /// See [`PeopleFile::reload_if_changed`]. To be called now and then, and when told to.
+    pub async fn reload_if_changed(&self) -> Result<Reload, Error> {
+        let file = Arc::clone(&self.file);
+        let reload = tokio::task::spawn_blocking(move || file.reload_if_changed());
+        reload.await.map_err(|error| Error::Stopped(error.to_string()))?
+    }
+
+    /// See [`PeopleFile::generation`].
+    pub fn generation(&self) -> u64 {
+        self.file.generation()
+    }
+
+    /// Password verifications so far, those for nobody included.
+    pub fn verifications(&self) -> u64 {
+        self.verifier.runs()
+    }
+
+    /// Whose certificate gave these tokens?
+    pub async fn certificate_query(&self, tokens: &Tokens) -> CertificateMatch {
+        let people = self.file.people();
+        let (found, why) = match &self.certificate_filter {
+            None => people.by_certificate(tokens),
+            Some(template) => match template.resolve(tokens) {
+                Err(no_value) => return CertificateMatch::Nobody { why: format!("{template}: {no_value}") },
+                Ok(filter) => {
+                    let why = format!("no entry matches {filter}");
+                    match search(people, filter).await {
+                        Ok(found) => (found, why),
+                        Err(error) => return CertificateMatch::Unavailable(error),
+                    }
+                }
+            },
+        };
+        match found {
+            Found::Nobody => CertificateMatch::Nobody { why },
+            Found::Several => CertificateMatch::Several,
+            Found::One(record) if record.disabled => {
+                CertificateMatch::Nobody { why: format!("{:?} is disabled", record.user_id) }
+            }
+            Found::One(record) => CertificateMatch::One(Person::from(record.as_ref())),
+        }
+    }
+
+    /// Does `password` prove that the client is `user`, and is that enough at `now`?
+    ///
+    /// Whatever the answer, unless the password is empty, it takes one verification: time tells nothing.
+    pub async fn password_query(&self, user: &str, password: &Password, now: jiff::Timestamp) -> PasswordMatch {
+        if password.is_empty() {
+            return PasswordMatch::Wrong(WrongPassword::Empty);
+        }
+        let tokens = Tokens::login(user, now);
+        let people = self.file.people();
+        let found = match self.login_filter.resolve(&tokens) {
+            Ok(filter) => search(Arc::clone(&people), filter).await,
+            Err(_) => Ok(Found::Nobody),
+        };
+        let (record, why_none) = match found {
+            Ok(Found::One(record)) => (Some(record), WrongPassword::UnknownUser),
+            Ok(Found::Nobody) => (None, WrongPassword::UnknownUser),
+            Ok(Found::Several) => (None, WrongPassword::SeveralUsers),
+            Err(error) => return PasswordMatch::Unavailable(error),
+        };
+        // Before the verification, and for everybody: its time must not depend on the password.
+        let allowance = record.as_ref().map(|record| self.allows(&record.entry, &tokens));
+        let own_hash = record.as_ref().and_then(|record| record.password.as_ref());
+        let right = match self.verifier.verify(password, own_hash.unwrap_or(people.dummy())).await {
+            Ok(right) => right,
+            Err(error) => return PasswordMatch::Unavailable(error),
+        };
+        match (record, allowance) {
+            (Some(record), _) if record.disabled => PasswordMatch::Disabled,
+            (Some(record), _) if record.password.is_none() => PasswordMatch::Wrong(WrongPassword::NoPassword),
+            (Some(record), Some(allowance)) if right => {
+                PasswordMatch::Right { person: Person::from(record.as_ref()), allowance }
+            }
+            (Some(_), _) => PasswordMatch::Wrong(WrongPassword::Mismatch),
+            (None, _) => PasswordMatch::Wrong(why_none),
+        }
+    }
+
+    fn allows(&self, entry: &Entry, tokens: &Tokens) -> Allowance {
+        let Some(template) = &self.allowance else { return Allowance::NotConfigured };
+        match template.resolve(tokens) {
+            Ok(filter) if filter.matches(entry) => Allowance::Allowed,
+            _ => Allowance::NotAllowed,
+        }
+    }
+}
+
+/// Searches on a thread of its own where everybody must be looked at.
+async fn search(people: Arc<People>, filter: Filter) -> Result<Found, String> {
+    if !people.scans(&filter) {
+        return Ok(people.search(&filter));
+    }
+    let scan = tokio::task::spawn_blocking(move || people.search(&filter));
+    scan.await.map_err(|error| error.to_string())
+}
+
+/// The template, unless it needs a server.
+fn can_evaluate(name: &str, key: &'static str, template: &Template, span: Range<usize>) -> Result<Template, Error> {
+    match template.needs_server() {
+        None => Ok(template.clone()),
+        Some(what) => Err(Error::Setting {
+            directory: name.to_owned(),
+            key,
+            span,
+            text: format!("{what} needs a directory server, and kind = \"file\" is none"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
