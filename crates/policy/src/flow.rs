@@ -136,12 +136,18 @@ impl MailFlowPolicy {
             *value.get_ref()
         };
         Self {
-            max_recipients_per_message: at_least_one("max_recipients_per_message", &settings.max_recipients_per_message),
+            max_recipients_per_message: at_least_one(
+                "max_recipients_per_message",
+                &settings.max_recipients_per_message,
+            ),
             max_messages_per_connection: at_least_one(
                 "max_messages_per_connection",
                 &settings.max_messages_per_connection,
             ),
-            max_connections_per_client: at_least_one("max_connections_per_client", &settings.max_connections_per_client),
+            max_connections_per_client: at_least_one(
+                "max_connections_per_client",
+                &settings.max_connections_per_client,
+            ),
             name: name.into(),
             access: settings.access,
             tls: settings.tls,

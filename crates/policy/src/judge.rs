@@ -275,7 +275,8 @@ fn attempt(
             Ok(Identified { principal: principal.clone(), mechanism: Some(*mechanism) })
         }
     });
-    if let Err(refusal @ (Refusal::AuthNotOffered | Refusal::EncryptionRequired | Refusal::MechanismNotOffered)) = &outcome
+    if let Err(refusal @ (Refusal::AuthNotOffered | Refusal::EncryptionRequired | Refusal::MechanismNotOffered)) =
+        &outcome
     {
         steps.add(Question::Attempt, refusal.to_string(), Effect::Refused);
     }
@@ -304,9 +305,7 @@ fn password<'f>(user: &str, fact: &'f PasswordFact, steps: &mut Steps) -> Result
         PasswordFact::Right(principal) => {
             (format!("right password of {}", principal.user_id), Effect::Identified, Ok(principal))
         }
-        PasswordFact::Wrong(why) => {
-            (format!("{why} for {user:?}"), Effect::Refused, Err(Refusal::InvalidCredentials))
-        }
+        PasswordFact::Wrong(why) => (format!("{why} for {user:?}"), Effect::Refused, Err(Refusal::InvalidCredentials)),
         PasswordFact::AccountDisabled => {
             (format!("the account {user:?} is disabled"), Effect::Refused, Err(Refusal::InvalidCredentials))
         }
@@ -343,11 +342,7 @@ fn allowance(fact: &AllowanceFact, rules: &PasswordRules, steps: &mut Steps) -> 
 }
 
 /// Rule 4: a session that a certificate authenticated stays that person's.
-fn same_person(
-    principal: &Principal,
-    certificate: &CertificateFinding<'_>,
-    steps: &mut Steps,
-) -> Result<(), Refusal> {
+fn same_person(principal: &Principal, certificate: &CertificateFinding<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     match certificate {
         CertificateFinding::Person(owner) if !owner.is(&principal.user_id) => {
             let answer = format!("{} is not the certificate's owner, {}", principal.user_id, owner.user_id);

@@ -198,7 +198,9 @@ impl fmt::Display for Refusal {
             Self::CertificateUnmatched => f.write_str("the directory knows nobody by this certificate"),
             Self::CertificateAmbiguous => f.write_str("the directory knows several people by this certificate"),
             Self::Temporary(Temporary::RevocationStatus) => f.write_str("revocation status unknown for now"),
-            Self::Temporary(Temporary::CertificateQuery) => f.write_str("directory unavailable for the certificate query"),
+            Self::Temporary(Temporary::CertificateQuery) => {
+                f.write_str("directory unavailable for the certificate query")
+            }
             Self::Temporary(Temporary::PasswordQuery) => f.write_str("directory unavailable for the password"),
             Self::Temporary(Temporary::Allowance) => f.write_str("directory unavailable for the allowance query"),
             Self::AuthenticationRequired => f.write_str("authentication required"),

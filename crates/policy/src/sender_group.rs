@@ -121,6 +121,11 @@ impl SenderGroups {
             .collect()
     }
 
+    /// Whether clients of no group get this policy.
+    pub fn is_default(&self, policy: &Arc<MailFlowPolicy>) -> bool {
+        Arc::ptr_eq(policy, &self.default_policy)
+    }
+
     /// Every policy a client of this listener can get.
     pub fn policies(&self) -> impl Iterator<Item = &Arc<MailFlowPolicy>> {
         self.groups.iter().map(|group| &group.policy).chain(std::iter::once(&self.default_policy))

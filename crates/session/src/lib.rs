@@ -1,1 +1,27 @@
 //! One client connection, from accept to QUIT.
+//!
+//! A [`Listener`] accepts, classifies the client and hands it to a session. The session keeps [`auth::Facts`], asks
+//! [`policy::judge`] whenever they change, and moves through [`state::State`]: a command's handler takes the state it
+//! needs and returns the next. `commands` has one file a command; `replies` is the one table from outcome to reply.
+
+mod listener;
+mod commands;
+mod conversation;
+mod data;
+mod session;
+mod state;
+mod outcome;
+mod trace;
+mod replies;
+mod wire;
+mod tls;
+mod connections;
+mod settings;
+
+pub use connections::Connections;
+pub use listener::{Listener, Serving};
+pub use session::Server;
+pub use settings::{
+    Limits, LimitsSettings, ListenerSettings, ListenerTls, MinVersion, TlsSettings, TraceSettings,
+};
+pub use tls::{ServerKey, TlsContext, TlsError};

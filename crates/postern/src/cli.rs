@@ -1,0 +1,103 @@
+//! The command line: help texts, completions and manual pages come from these definitions.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+/// An SMTP submission gateway that knows its senders by their certificates.
+///
+/// Mail clients connect over TLS and show a client certificate: a CAC or PIV card, a device certificate. Postern proves
+/// it valid and unrevoked, finds the person in a directory, applies the mail flow policy and relays the message.
+/// People without a card fall back to SMTP AUTH where their directory entry allows it.
+///
+/// New here? `postern demo` needs no configuration and shows it all.
+#[derive(Debug, Parser)]
+#[command(name = "postern", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway.
+    ///
+    /// SIGHUP reads the configuration again (a bad one is refused, and the old one kept); SIGTERM and SIGINT finish the
+    /// transactions under way and stop.
+    Run(ConfigFile),
+    /// Check a configuration, and everything it names.
+    ///
+    /// All problems are reported at once, each with file, line, column, key and what would be right. Exits with 1 when
+    /// there is an error, with 0 when there are only warnings or nothing.
+    Check(ConfigFile),
+    /// Show the gateway at work: a throw-away PKI, a next hop, and a tour through the front door.
+    ///
+    /// Needs no configuration and no other server, and talks to nobody but this machine.
+    Demo(Demo),
+    /// Explain what the gateway would decide, and why: each question, its answer, and the verdict.
+    Explain(Explain),
+    /// Make a password hash (Argon2id) for a people file.
+    ///
+    /// The password is asked for on a terminal, and read as one line from standard input elsewhere.
+    Password,
+    /// Print shell completions.
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages, one for each command.
+    Manual {
+        /// Where to; made when absent.
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration file; relative paths in it start from its folder.
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/postern/postern.toml", value_hint = ValueHint::FilePath)]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// The demo's folder: `pki/`, `delivered/`, `people.toml`, `postern.toml`. Made when absent, used again when it is
+    /// a demo's.
+    #[arg(long, default_value = "postern-demo", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+    /// Port for STARTTLS; a free one when 0.
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    pub(crate) starttls_port: u16,
+    /// Port for implicit TLS; a free one when 0.
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    pub(crate) implicit_port: u16,
+    /// Stop after the tour: exits with 0 when every row went as it should.
+    #[arg(long)]
+    pub(crate) tour_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The listener's name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: String,
+    /// The client's address.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) client: IpAddr,
+    /// The client's certificate and chain, PEM; none shown when absent.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Suppose that this user gives the right password.
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// MAIL FROM, to see whether the identity may use it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) sender: Option<String>,
+    /// Suppose a connection without TLS.
+    #[arg(long, conflicts_with = "certificate")]
+    pub(crate) without_tls: bool,
+}

@@ -1,0 +1,89 @@
+//! The configuration: from the file's shape to parts that are built and checked. Everything it names is read, so that
+//! `postern check` finds what `postern run` would.
+
+pub(crate) mod document;
+pub(crate) mod problem;
+pub(crate) mod settings;
+mod assembly;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use directory::Directory;
+use policy::{ClientPattern, SenderGroups};
+use protocol::Domain;
+use session::{Limits, ListenerTls, ServerKey, TlsContext, TraceSettings};
+
+use problem::{Place, Problem, Severity};
+use settings::{LogSettings, Settings};
+
+/// A configuration whose every part is sound.
+pub(crate) struct Configuration {
+    pub(crate) hostname: Domain,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) log: LogSettings,
+    pub(crate) limits: Limits,
+    pub(crate) trace: TraceSettings,
+    pub(crate) server_key: Arc<ServerKey>,
+    pub(crate) crls: pki::CrlStore,
+    pub(crate) directories: Vec<Arc<Directory>>,
+    pub(crate) listeners: Vec<ListenerPlan>,
+    pub(crate) courier: delivery::Courier,
+    pub(crate) spool: spool::Settings,
+}
+
+/// A listener before it is bound.
+#[derive(Clone)]
+pub(crate) struct ListenerPlan {
+    pub(crate) name: String,
+    pub(crate) bind: Vec<std::net::SocketAddr>,
+    pub(crate) implicit_tls: ListenerTls,
+    pub(crate) proxy_protocol_from: Vec<ClientPattern>,
+    pub(crate) groups: SenderGroups,
+    pub(crate) profile: Option<Arc<auth::Profile>>,
+    pub(crate) tls: TlsContext,
+}
+
+/// What came of reading a configuration: warnings do not stop it, errors do.
+pub(crate) struct Reading {
+    /// `None` when there is an error among the problems.
+    pub(crate) configuration: Option<Configuration>,
+    /// In the order of the file.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Larger than any configuration, and small enough to be read whole.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// Reads the file and all it names. Blocks.
+pub(crate) fn read(file: &Path) -> Reading {
+    let text = match read_text(file) {
+        Ok(text) => text,
+        Err(problem) => return Reading { configuration: None, problems: vec![problem] },
+    };
+    let place = Place::new(file, &text);
+    let document = document::read::<Settings>(&place, &text);
+    let mut problems = document.problems;
+    let configuration = document.settings.and_then(|settings| {
+        let mut assembly = assembly::Assembly::new(&place, &document.struck);
+        let configuration = assembly.build(settings);
+        problems.extend(assembly.into_problems());
+        configuration
+    });
+    problems.sort_by_key(Problem::line);
+    let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
+    Reading { configuration: configuration.filter(|_| !refused), problems }
+}
+
+fn read_text(file: &Path) -> Result<String, Problem> {
+    let refuse = |message: String| Problem::error(None, &file.display().to_string(), &message);
+    let metadata = fs::metadata(file).map_err(|error| {
+        refuse(error.to_string()).mend("name the configuration file with --config, or see it at work with `postern demo`")
+    })?;
+    if metadata.len() > MAX_FILE {
+        return Err(refuse(format!("larger than {MAX_FILE} octets: this is no configuration")));
+    }
+    let octets = fs::read(file).map_err(|error| refuse(error.to_string()))?;
+    String::from_utf8(octets).map_err(|_| refuse("not UTF-8".to_owned()))
+}

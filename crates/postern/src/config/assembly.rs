@@ -1,0 +1,378 @@
+//! From settings to parts: names are looked up, files are read, and every problem is collected.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use auth::Profile;
+use directory::Directory;
+use pki::{CrlStore, Trust};
+use policy::{Access, MailFlowPolicy, SenderGroup, SenderGroups, SmtpAuth, TlsRule};
+use protocol::Domain;
+use serde_spanned::Spanned;
+use session::{ListenerSettings, ListenerTls, ServerKey, TlsContext, TlsSettings};
+
+use super::problem::{Place, Problem, nearest};
+use super::settings::{Named, Settings};
+use super::{Configuration, ListenerPlan};
+
+pub(super) struct Assembly<'a> {
+    place: &'a Place,
+    /// Keys that were refused already: what refers to them is not a problem of its own.
+    struck: &'a [String],
+    problems: Vec<Problem>,
+}
+
+/// Things with names, and whether a name is known that could not be built.
+struct Parts<T> {
+    kind: &'static str,
+    built: BTreeMap<String, T>,
+    broken: HashSet<String>,
+}
+
+impl<'a> Assembly<'a> {
+    pub(super) fn new(place: &'a Place, struck: &'a [String]) -> Self {
+        Self { place, struck, problems: Vec::new() }
+    }
+
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    /// `None` when something that nothing works without is missing; its problem is reported.
+    pub(super) fn build(&mut self, settings: Settings) -> Option<Configuration> {
+        let hostname = self.hostname(settings.hostname.as_ref());
+        let state_dir = self.required("state_dir", settings.state_dir.as_ref(), "state_dir = \"/var/lib/postern\"");
+        let state_dir = state_dir.map(|dir| dir.get_ref().clone());
+        let tls = self.required("tls", settings.tls.as_ref(), "[tls] with certificate and key").cloned();
+        let server_key = tls.as_ref().and_then(|tls| self.server_key(tls));
+        let trusts = self.trusts(&settings.trust);
+        let crls = self.crls(&settings, &trusts, state_dir.as_ref());
+        let directories = self.directories(&settings.directory);
+        let profiles = self.profiles(&settings.authentication, &trusts, &directories, &crls);
+        let policies = self.policies(&settings.policy);
+        let listeners = match (&tls, &server_key) {
+            (Some(tls), Some(key)) => self.listeners(&settings.listener, tls, key, &profiles, &policies),
+            _ => Vec::new(),
+        };
+        let courier = self.courier(&settings.route, hostname.as_ref());
+        Some(Configuration {
+            hostname: hostname?,
+            state_dir: state_dir?,
+            log: settings.log,
+            limits: settings.limits,
+            trace: settings.trace,
+            server_key: server_key?,
+            crls: crls?,
+            directories: directories.built.into_values().collect(),
+            listeners,
+            courier: courier?,
+            spool: settings.spool,
+        })
+    }
+
+    fn error(&mut self, span: std::ops::Range<usize>, key: &str, message: impl ToString) {
+        self.problems.push(Problem::error(self.place.at(Some(span)), key, &message.to_string()));
+    }
+
+    fn warn(&mut self, span: std::ops::Range<usize>, key: &str, message: &str, mend: &str) {
+        self.problems.push(Problem::warning(self.place.at(Some(span)), key, message).mend(mend));
+    }
+
+    fn required<'s, T>(&mut self, key: &str, value: Option<&'s T>, mend: &str) -> Option<&'s T> {
+        if value.is_none() && !self.struck.iter().any(|struck| struck == key) {
+            self.problems.push(Problem::error(None, key, "missing").mend(format!("add {mend}")));
+        }
+        value
+    }
+
+    fn hostname(&mut self, hostname: Option<&Spanned<String>>) -> Option<Domain> {
+        let hostname = self.required("hostname", hostname, "hostname = \"mail.example.org\"")?;
+        match Domain::parse(hostname.get_ref()) {
+            Ok(domain) => Some(domain),
+            Err(error) => {
+                self.error(hostname.span(), "hostname", error);
+                None
+            }
+        }
+    }
+
+    fn server_key(&mut self, tls: &TlsSettings) -> Option<Arc<ServerKey>> {
+        match ServerKey::load(tls.certificate.get_ref(), tls.key.get_ref()) {
+            Ok(key) => Some(Arc::new(key)),
+            Err(error) => {
+                self.error(tls.certificate.span(), "tls", error);
+                None
+            }
+        }
+    }
+
+    /// Builds each of a table of named things.
+    fn each<T, S>(
+        &mut self,
+        kind: &'static str,
+        settings: &Named<S>,
+        mut build: impl FnMut(&mut Self, &str, &Spanned<S>) -> Option<T>,
+    ) -> Parts<T> {
+        let mut parts = Parts { kind, built: BTreeMap::new(), broken: HashSet::new() };
+        for (name, settings) in settings {
+            match build(self, name, settings) {
+                Some(part) => drop(parts.built.insert(name.clone(), part)),
+                None => drop(parts.broken.insert(name.clone())),
+            }
+        }
+        let prefix = format!("{kind}.");
+        let struck = self.struck.iter().filter_map(|key| key.strip_prefix(&prefix));
+        parts.broken.extend(struck.filter(|name| !name.contains('.')).map(str::to_owned));
+        parts
+    }
+
+    /// What a name stands for. An unknown name is a problem; one whose thing is broken has its problem already.
+    fn look_up<'p, T>(&mut self, parts: &'p Parts<T>, key: &str, name: &Spanned<String>) -> Option<&'p T> {
+        let wanted = name.get_ref();
+        let found = parts.built.get(wanted);
+        if found.is_none() && !parts.broken.contains(wanted) {
+            let names: Vec<String> = parts.built.keys().chain(&parts.broken).cloned().collect();
+            let mend = match nearest(wanted, &names) {
+                Some(name) => format!("did you mean {name:?}?"),
+                None => format!("write a [{}.{wanted}], or one of those there are: {}", parts.kind, names.join(", ")),
+            };
+            let message = format!("there is no [{}.{wanted}]", parts.kind);
+            self.problems.push(Problem::error(self.place.at(Some(name.span())), key, &message).mend(mend));
+        }
+        found
+    }
+
+    fn trusts(&mut self, settings: &Named<pki::TrustSettings>) -> Parts<Arc<Trust>> {
+        self.each("trust", settings, |this, name, settings| {
+            let key = format!("trust.{name}");
+            if settings.get_ref().revocation.is_empty() {
+                let message = "revocation is switched off: revoked certificates are accepted";
+                this.warn(settings.span(), &key, message, "write revocation = [\"crl\"] and add a [[crl.source]]");
+            }
+            Trust::load(name, settings.get_ref())
+                .map_err(|error| this.error(settings.span(), &key, error))
+                .ok()
+                .map(Arc::new)
+        })
+    }
+
+    fn crls(
+        &mut self,
+        settings: &Settings,
+        trusts: &Parts<Arc<Trust>>,
+        state_dir: Option<&PathBuf>,
+    ) -> Option<CrlStore> {
+        let trusts: Vec<Arc<Trust>> = trusts.built.values().cloned().collect();
+        let checked = trusts.iter().any(|trust| !trust.settings().revocation.is_empty());
+        if checked && settings.crl.check_inbound && settings.crl.source.is_empty() {
+            let problem = Problem::warning(None, "crl", "revocation is to be checked, and there is no [[crl.source]]");
+            self.problems.push(problem.mend("add a [[crl.source]] for each issuing CA"));
+        }
+        match CrlStore::open(&settings.crl, &trusts, state_dir.map(PathBuf::as_path)) {
+            Ok(store) => {
+                for status in store.status().iter().filter_map(|status| status.error.clone().map(|e| (status.name.clone(), e))) {
+                    let (name, error) = status;
+                    let problem = Problem::warning(None, &format!("crl.source {name:?}"), &error);
+                    self.problems.push(problem.mend("until it can be read, revocation is unknown for its issuer"));
+                }
+                Some(store)
+            }
+            Err(error) => {
+                self.problems.push(Problem::error(None, "crl", &error.to_string()));
+                None
+            }
+        }
+    }
+
+    fn directories(&mut self, settings: &Named<directory::Settings>) -> Parts<Arc<Directory>> {
+        self.each("directory", settings, |this, name, settings| {
+            let key = format!("directory.{name}");
+            let directory = Directory::open(name, settings.get_ref())
+                .map_err(|error| this.error(settings.span(), &key, error))
+                .ok()?;
+            for note in directory.notes() {
+                this.problems.push(Problem::warning(this.place.at(Some(settings.span())), &key, &note));
+            }
+            Some(Arc::new(directory))
+        })
+    }
+
+    fn profiles(
+        &mut self,
+        settings: &Named<auth::Settings>,
+        trusts: &Parts<Arc<Trust>>,
+        directories: &Parts<Arc<Directory>>,
+        crls: &Option<CrlStore>,
+    ) -> Parts<Arc<Profile>> {
+        self.each("authentication", settings, |this, name, spanned| {
+            let settings = spanned.get_ref();
+            let key = format!("authentication.{name}");
+            if settings.certificate.is_none() && settings.password.is_none() {
+                this.error(spanned.span(), &key, "neither certificate nor password: nobody could be identified");
+            }
+            let mut broken = false;
+            let certificate = settings.certificate.as_ref().map(|certificate| {
+                let trust = this.look_up(trusts, &format!("{key}.certificate.trust"), &certificate.trust).cloned();
+                let directory = certificate.directory.as_ref().map(|directory| {
+                    this.look_up(directories, &format!("{key}.certificate.directory"), directory).cloned()
+                });
+                (trust, directory)
+            });
+            let certificate = match certificate {
+                None => None,
+                Some((Some(trust), None)) => Some((trust, None)),
+                Some((Some(trust), Some(Some(directory)))) => Some((trust, Some(directory))),
+                Some(_) => {
+                    broken = true;
+                    None
+                }
+            };
+            let password = settings.password.as_ref().and_then(|password| {
+                let found = this.look_up(directories, &format!("{key}.password.directory"), &password.directory);
+                broken |= found.is_none();
+                found.cloned()
+            });
+            let crls = crls.clone()?;
+            (!broken).then(|| Arc::new(Profile::new(name, settings, certificate, password, crls)))
+        })
+    }
+
+    fn policies(&mut self, settings: &Named<policy::PolicySettings>) -> Parts<Arc<MailFlowPolicy>> {
+        self.each("policy", settings, |this, name, settings| {
+            let mut found = Vec::new();
+            let policy = MailFlowPolicy::new(name, settings.get_ref(), |span, message| found.push((span, message)));
+            for (span, message) in found {
+                this.error(span, &format!("policy.{name}"), message);
+            }
+            let relays = policy.access == Access::Relay;
+            if relays && policy.verify_client_certificate && policy.tls == TlsRule::Off {
+                let message = "verify_client_certificate needs TLS, and tls is off";
+                this.warn(settings.span(), &format!("policy.{name}"), message, "write tls = \"required\"");
+            }
+            if relays && policy.smtp_auth != SmtpAuth::Off && !policy.require_tls_to_offer_auth {
+                let message = "passwords may cross the network in clear text";
+                this.warn(settings.span(), &format!("policy.{name}"), message, "write require_tls_to_offer_auth = true");
+            }
+            Some(Arc::new(policy))
+        })
+    }
+
+    fn listeners(
+        &mut self,
+        settings: &[ListenerSettings],
+        tls: &TlsSettings,
+        key: &Arc<ServerKey>,
+        profiles: &Parts<Arc<Profile>>,
+        policies: &Parts<Arc<MailFlowPolicy>>,
+    ) -> Vec<ListenerPlan> {
+        if settings.is_empty() && !self.struck.iter().any(|struck| struck.starts_with("listener")) {
+            let problem = Problem::error(None, "listener", "there is none, so no client could connect");
+            self.problems.push(problem.mend("add a [[listener]] with name, bind, tls and default_policy"));
+        }
+        let mut names = HashSet::new();
+        let mut addresses = HashMap::new();
+        for listener in settings {
+            let name = listener.name.get_ref();
+            if !names.insert(name.clone()) {
+                self.error(listener.name.span(), "listener.name", format!("{name:?} is the name of another listener"));
+            }
+            if listener.bind.get_ref().is_empty() {
+                self.error(listener.bind.span(), "listener.bind", "no address: write [\"0.0.0.0:587\", \"[::]:587\"]");
+            }
+            // Port 0 is any free one, and never the same twice.
+            for address in listener.bind.get_ref().iter().filter(|address| address.port() != 0) {
+                if let Some(other) = addresses.insert(*address, name.clone()) {
+                    let message = format!("{address} is bound by listener {other:?} already");
+                    self.error(listener.bind.span(), "listener.bind", message);
+                }
+            }
+        }
+        settings.iter().filter_map(|listener| self.listener(listener, tls, key, profiles, policies)).collect()
+    }
+
+    fn listener(
+        &mut self,
+        settings: &ListenerSettings,
+        tls: &TlsSettings,
+        key: &Arc<ServerKey>,
+        profiles: &Parts<Arc<Profile>>,
+        policies: &Parts<Arc<MailFlowPolicy>>,
+    ) -> Option<ListenerPlan> {
+        let profile = match &settings.authentication {
+            None => None,
+            Some(name) => Some(Arc::clone(self.look_up(profiles, "listener.authentication", name)?)),
+        };
+        let default_policy = self.look_up(policies, "listener.default_policy", &settings.default_policy).cloned();
+        let groups: Vec<Option<SenderGroup>> = settings
+            .sender_groups
+            .iter()
+            .map(|group| {
+                let policy = self.look_up(policies, "listener.sender_groups.policy", &group.policy)?;
+                let clients = group.clients.iter().map(|pattern| *pattern.get_ref()).collect();
+                Some(SenderGroup { name: group.name.as_str().into(), clients, policy: Arc::clone(policy) })
+            })
+            .collect();
+        let groups = SenderGroups::new(groups.into_iter().collect::<Option<_>>()?, default_policy?);
+        self.listener_warnings(settings, &groups, profile.as_deref());
+        let authorities = profile.as_deref().map(Profile::authority_names).unwrap_or_default();
+        let tls = TlsContext::new(tls, Arc::clone(key), authorities)
+            .map_err(|error| self.error(settings.name.span(), "listener", error))
+            .ok()?;
+        Some(ListenerPlan {
+            name: settings.name.get_ref().clone(),
+            bind: settings.bind.get_ref().clone(),
+            implicit_tls: settings.tls,
+            proxy_protocol_from: settings.proxy_protocol_from.clone(),
+            groups,
+            profile,
+            tls,
+        })
+    }
+
+    fn listener_warnings(&mut self, settings: &ListenerSettings, groups: &SenderGroups, profile: Option<&Profile>) {
+        let span = settings.name.span();
+        for (group, earlier) in groups.unreachable() {
+            let message = format!("no client reaches the sender group {group:?}: {earlier:?} before it holds them all");
+            self.warn(span.clone(), "listener.sender_groups", &message, "put the narrower group first");
+        }
+        let policies: Vec<&Arc<MailFlowPolicy>> =
+            groups.policies().filter(|policy| policy.access == Access::Relay).collect();
+        for policy in policies {
+            let name = &policy.name;
+            let asks = policy.verify_client_certificate || policy.smtp_auth == SmtpAuth::Required;
+            if asks && profile.is_none() {
+                let message = format!("policy {name:?} asks who the client is, and this listener cannot tell");
+                self.warn(span.clone(), "listener.authentication", &message, "name an [authentication.…] profile");
+            }
+            let open = policy.smtp_auth != SmtpAuth::Required;
+            if open && groups.is_default(policy) {
+                let message = format!("an open relay: policy {name:?} lets unknown clients of every address send");
+                self.warn(span.clone(), "listener.default_policy", &message, "write smtp_auth = \"required\" there");
+            }
+            if settings.tls == ListenerTls::Implicit && policy.tls == TlsRule::Off {
+                let message = format!("policy {name:?} says tls = \"off\", and this listener begins with TLS");
+                self.warn(span.clone(), "listener.tls", &message, "write tls = \"required\" in the policy");
+            }
+            let closed = profile.is_some_and(|profile| profile.rules.password_never_opens());
+            if policy.verify_client_certificate && closed {
+                let message = "the profile's password is never asked for: on_missing, on_invalid and on_no_match all reject";
+                self.warn(span.clone(), "listener.authentication", message, "write on_missing = \"fallback\"");
+            }
+        }
+    }
+
+    fn courier(
+        &mut self,
+        routes: &[delivery::RouteSettings],
+        hostname: Option<&Domain>,
+    ) -> Option<delivery::Courier> {
+        if routes.is_empty() && !self.struck.iter().any(|struck| struck.starts_with("route")) {
+            let problem = Problem::error(None, "route", "there is none, so no mail could leave");
+            self.problems.push(problem.mend("add a [[route]] with domains = [\"*\"] and hosts = [\"mx.example.org:25\"]"));
+        }
+        delivery::Courier::new(routes, hostname?)
+            .map_err(|error| self.problems.push(Problem::error(None, "route", &error.to_string())))
+            .ok()
+    }
+}

@@ -1,0 +1,75 @@
+//! The shape of `postern.toml`. Each table's keys belong to the crate they set.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+/// The whole file. What must be there is optional here, so that its absence does not hide other problems.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) hostname: Option<Spanned<String>>,
+    pub(crate) state_dir: Option<Spanned<PathBuf>>,
+    pub(crate) tls: Option<session::TlsSettings>,
+    #[serde(default)]
+    pub(crate) limits: session::LimitsSettings,
+    #[serde(default)]
+    pub(crate) trace: session::TraceSettings,
+    #[serde(default)]
+    pub(crate) log: LogSettings,
+    #[serde(default)]
+    pub(crate) trust: Named<pki::TrustSettings>,
+    #[serde(default)]
+    pub(crate) crl: pki::CrlSettings,
+    #[serde(default)]
+    pub(crate) directory: Named<directory::Settings>,
+    #[serde(default)]
+    pub(crate) authentication: Named<auth::Settings>,
+    #[serde(default)]
+    pub(crate) policy: Named<policy::PolicySettings>,
+    #[serde(default)]
+    pub(crate) listener: Vec<session::ListenerSettings>,
+    #[serde(default)]
+    pub(crate) route: Vec<delivery::RouteSettings>,
+    #[serde(default)]
+    pub(crate) spool: spool::Settings,
+}
+
+/// `[table.NAME]`: the names are the administrator's own.
+pub(crate) type Named<T> = BTreeMap<String, Spanned<T>>;
+
+/// `[log]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogSettings {
+    /// How lines look.
+    pub(crate) format: LogFormat,
+    /// What is logged.
+    pub(crate) level: LogLevel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    /// One line a session, one a delivery.
+    #[default]
+    Info,
+    /// Each step of each judgement.
+    Debug,
+}

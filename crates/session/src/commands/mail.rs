@@ -1,0 +1,73 @@
+//! MAIL: RFC 5321 section 4.1.1.2. Every MAIL asks for its permit anew.
+
+use policy::Standing;
+use protocol::address::AddressError;
+use protocol::transaction::Mail;
+use protocol::{CommandError, Envelope};
+
+use crate::outcome::End;
+use crate::replies;
+use crate::session::Session;
+use crate::state::{Hello, State, Transaction};
+
+impl Session {
+    pub(crate) async fn mail(&mut self, state: State, mail: Mail) -> Result<State, End> {
+        let hello = match state {
+            State::Ready(hello) => hello,
+            State::Greeted => {
+                self.reply(&replies::bad_sequence("Send EHLO first")).await?;
+                return Ok(State::Greeted);
+            }
+            state @ (State::Mail(_) | State::Chunking(_)) => {
+                self.reply(&replies::bad_sequence("A mail transaction is open already")).await?;
+                return Ok(state);
+            }
+        };
+        if self.tally.messages >= self.policy.max_messages_per_connection {
+            self.reply(&replies::too_many_messages()).await?;
+            return Err(End::TooManyMessages);
+        }
+        self.recheck().await;
+        let utf8 = mail.smtputf8;
+        match self.open_transaction(hello, mail) {
+            Ok(transaction) => {
+                self.reply(&replies::sender_ok()).await?;
+                Ok(State::Mail(Box::new(transaction)))
+            }
+            Err((hello, refusal)) => {
+                self.reply_in(&refusal, utf8).await?;
+                Ok(State::Ready(hello))
+            }
+        }
+    }
+
+    fn open_transaction(&self, hello: Hello, mail: Mail) -> Result<Transaction, (Hello, protocol::Reply)> {
+        let refuse = |hello, reply| Err((hello, reply));
+        if let Standing::Refused(refusal) = &self.judgement.standing {
+            return refuse(hello, replies::refusal(refusal));
+        }
+        // RFC 6531 section 3.6: a non-ASCII address must have been announced.
+        if !mail.smtputf8 && !mail.reverse_path.is_ascii() {
+            return refuse(hello, replies::command_error(&CommandError::Sender(AddressError::NeedsSmtpUtf8)));
+        }
+        // RFC 1870 section 6.1: what is announced as too large need not be sent.
+        if mail.size.is_some_and(|size| size > self.policy.max_message_size) {
+            return refuse(hello, replies::too_large(self.policy.max_message_size));
+        }
+        let clearance = self.judgement.mail.clone();
+        match clearance.and_then(|clearance| clearance.permit(mail.reverse_path)) {
+            Err(refusal) => refuse(hello, replies::refusal(&refusal)),
+            Ok(permit) => {
+                let envelope = Envelope {
+                    reverse_path: permit.sender().clone(),
+                    recipients: Vec::new(),
+                    body: mail.body.unwrap_or_default(),
+                    smtputf8: mail.smtputf8,
+                    ret: mail.ret,
+                    envid: mail.envid,
+                };
+                Ok(Transaction { hello, permit, envelope })
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A message on its way from the wire to the spool: trace fields on top, forged ones out, limits held.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use protocol::framing::Violation;
+use protocol::header::{HeaderFilter, HeaderSettings};
+use protocol::{ChunkDecoder, Reply};
+use spool::MessageId;
+use tokio::time::Instant;
+
+use crate::outcome::End;
+use crate::replies;
+use crate::session::Session;
+use crate::state::{Hello, Transaction};
+use crate::trace::Submission;
+
+/// The largest header section, octets: far above what mail programs write, far below what hurts.
+const MAX_HEADER: usize = 256 * 1024;
+/// RFC 5321 section 6.3: at least 100 Received fields are no loop yet.
+const MAX_HOPS: usize = 100;
+
+/// One message coming in, whether by DATA or by BDAT.
+pub(crate) struct Reception {
+    hello: Hello,
+    filter: HeaderFilter,
+    passed: Vec<u8>,
+    max_size: u64,
+    /// The refusal takes the place of the spool's transaction, which is gone with it.
+    spooling: Result<spool::Transaction, Reply>,
+}
+
+/// A message coming in by BDAT, between two chunks.
+pub(crate) struct Chunks {
+    pub(crate) reception: Reception,
+    pub(crate) decoder: ChunkDecoder,
+    pub(crate) until: Instant,
+}
+
+impl Chunks {
+    pub(crate) fn begin(reception: Reception, until: Instant) -> Self {
+        Self { reception, decoder: ChunkDecoder::new(), until }
+    }
+
+    pub(crate) fn into_hello(self) -> Hello {
+        self.reception.hello
+    }
+}
+
+impl Reception {
+    /// Opens the spool with the transaction's permit, and writes the trace fields.
+    pub(crate) async fn begin(session: &Session, transaction: Transaction) -> Self {
+        let Transaction { hello, permit, envelope } = transaction;
+        let smtputf8 = envelope.smtputf8;
+        let mut spooling = session.server().spool.begin(&permit, envelope);
+        let at = Timestamp::now();
+        let id = spooling.id();
+        let submission = Submission {
+            hostname: session.hostname(),
+            client_name: &hello.name,
+            client: session.client.ip(),
+            extended: hello.extended,
+            smtputf8,
+            tls: session.facts.transport.tls(),
+            identity: permit.identity(),
+            certificate_subject: session.verified_subject(),
+            id: id.to_string(),
+            at,
+        };
+        let fields = submission.fields();
+        let filter = HeaderFilter::new(HeaderSettings {
+            authserv_id: session.hostname().to_owned(),
+            max_size: MAX_HEADER,
+            // RFC 6409 sections 8.2 and 8.3.
+            date: jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).ok(),
+            message_id: Some(format!("<{id}@{}>", session.hostname())),
+        });
+        let written = spooling.write(fields.as_bytes()).await;
+        Self {
+            hello,
+            filter,
+            passed: Vec::new(),
+            max_size: session.policy.max_message_size,
+            spooling: written.map(|()| spooling).map_err(|error| spool_refusal(&error)),
+        }
+    }
+
+    /// Takes content; `length` is how much there was with it. After a refusal it goes nowhere.
+    pub(crate) async fn take(&mut self, content: &[u8], length: u64) {
+        if !self.announce(length) || content.is_empty() {
+            return;
+        }
+        let filtered = self.filter.push(content, &mut self.passed);
+        if filtered.is_err() {
+            return self.refuse(replies::header_too_large());
+        }
+        self.write_passed().await;
+    }
+
+    /// False, and a refusal, when so much is too much (RFC 1870 section 6.3).
+    pub(crate) fn announce(&mut self, length: u64) -> bool {
+        if length > self.max_size {
+            self.refuse(replies::too_large(self.max_size));
+        }
+        !self.is_refused()
+    }
+
+    async fn write_passed(&mut self) {
+        let written = match &mut self.spooling {
+            Ok(spooling) => spooling.write(&self.passed).await,
+            Err(_) => Ok(()),
+        };
+        self.passed.clear();
+        if let Err(error) = written {
+            self.refuse(spool_refusal(&error));
+        }
+    }
+
+    /// The first refusal stands; the spool's transaction is dropped, and nothing remains of it.
+    fn refuse(&mut self, reply: Reply) {
+        if self.spooling.is_ok() {
+            self.spooling = Err(reply);
+        }
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.spooling.is_err()
+    }
+
+    pub(crate) fn hello(&self) -> Hello {
+        self.hello.clone()
+    }
+
+    /// The message is all there: 250 only once it is durable.
+    pub(crate) async fn finish(mut self, violation: Option<Violation>) -> Result<MessageId, Reply> {
+        if violation.is_some() {
+            self.refuse(replies::bare_line_ending_in_data());
+        }
+        self.filter.finish(&mut self.passed);
+        if self.filter.summary().received > MAX_HOPS {
+            self.refuse(replies::mail_loop());
+        }
+        self.write_passed().await;
+        self.spooling?.commit().await.map_err(|error| spool_refusal(&error))
+    }
+}
+
+fn spool_refusal(error: &spool::SpoolError) -> Reply {
+    tracing::error!(%error, "a message could not be stored; the client is asked to try again");
+    replies::spool_error(error)
+}
+
+impl Session {
+    /// The certificate's subject, where the administrator wants it told and the path was valid.
+    fn verified_subject(&self) -> Option<&str> {
+        match &self.facts.certificate {
+            auth::CertificateFact::Presented(presented)
+                if self.server().trace.certificate_subject && presented.path.is_ok() =>
+            {
+                Some(&presented.subject)
+            }
+            _ => None,
+        }
+    }
+
+    /// Replies to a message.
+    pub(crate) async fn conclude(&mut self, outcome: Result<MessageId, Reply>) -> Result<(), End> {
+        match outcome {
+            Ok(id) => {
+                let id = id.to_string();
+                self.tally.messages += 1;
+                self.tally.accepted.push_str(&id);
+                self.tally.accepted.push(' ');
+                self.reply(&replies::queued(&id)).await
+            }
+            Err(refusal) => self.reply(&refusal).await,
+        }
+    }
+}
+
+/// Shared by reference wherever a session goes.
+const _: fn() = || {
+    fn sendable<T: Send>() {}
+    sendable::<Arc<crate::listener::Serving>>();
+};

@@ -1,0 +1,170 @@
+//! A bound address: accepts connections and starts a session for each.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use auth::{Profile, ProfileRules};
+use policy::{ClientPattern, SenderGroups};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::conversation::converse;
+use crate::outcome::End;
+use crate::session::{GOODBYE, Server, Session};
+use crate::settings::ListenerTls;
+use crate::tls::TlsContext;
+use crate::wire::Wire;
+
+/// How connections of a listener are served; exchanged whole at a reload, while older sessions keep theirs.
+pub struct Serving {
+    /// The listener's name.
+    pub name: String,
+    /// How TLS begins.
+    pub implicit_tls: ListenerTls,
+    /// Who must begin with a PROXY header.
+    pub proxy_protocol_from: Vec<ClientPattern>,
+    /// Which policy a client gets.
+    pub groups: SenderGroups,
+    /// How clients are identified; `None` where nobody is.
+    pub profile: Option<Arc<Profile>>,
+    /// The server's side of handshakes.
+    pub tls: TlsContext,
+    /// What all listeners share.
+    pub server: Arc<Server>,
+}
+
+/// Nobody is identified where no profile is named.
+static NO_RULES: ProfileRules = ProfileRules { certificate: None, password: None, recheck_after: Duration::MAX };
+
+impl Serving {
+    pub(crate) fn rules(&self) -> &ProfileRules {
+        self.profile.as_ref().map_or(&NO_RULES, |profile| &profile.rules)
+    }
+}
+
+/// A bound socket. It accepts until it is dropped or cancelled.
+pub struct Listener {
+    address: SocketAddr,
+    serving: Arc<ArcSwap<Serving>>,
+    socket: Option<TcpListener>,
+    cancel: CancellationToken,
+}
+
+/// Pending connections the kernel keeps while all are busy.
+const BACKLOG: i32 = 1024;
+/// After a failed accept (too many open files): long enough not to spin, short enough not to be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Listener {
+    /// Binds `address`. Nothing is accepted before [`Listener::start`].
+    pub fn bind(address: SocketAddr, serving: Arc<Serving>) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // `[::]` is IPv6 only, so that it can stand beside `0.0.0.0`.
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let socket = TcpListener::from_std(socket.into())?;
+        Ok(Self {
+            address: socket.local_addr()?,
+            serving: Arc::new(ArcSwap::new(serving)),
+            socket: Some(socket),
+            cancel: CancellationToken::new(),
+        })
+    }
+
+    /// Where it listens; the port the system chose when 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// New connections are served so from now on.
+    pub fn serve(&self, serving: Arc<Serving>) {
+        self.serving.store(serving);
+    }
+
+    /// Begins to accept; sessions are tracked by `sessions`.
+    pub fn start(&mut self, sessions: &TaskTracker) {
+        if let Some(socket) = self.socket.take() {
+            let accepting = accept(socket, Arc::clone(&self.serving), self.cancel.clone(), sessions.clone());
+            tokio::spawn(accepting);
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+async fn accept(
+    socket: TcpListener,
+    serving: Arc<ArcSwap<Serving>>,
+    cancel: CancellationToken,
+    sessions: TaskTracker,
+) {
+    let stop = serving.load().server.stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            () = cancel.cancelled() => return,
+            () = stop.cancelled() => return,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                sessions.spawn(serve(stream, client, serving.load_full()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>) {
+    // Replies are small and wait for nobody.
+    let _ = stream.set_nodelay(true);
+    let mut wire = Wire::new(stream);
+    let from_proxy = serving.proxy_protocol_from.iter().any(|proxy| proxy.holds(peer.ip()));
+    let client = match from_proxy {
+        false => peer,
+        true => {
+            let until = Instant::now() + serving.server.limits.handshake_timeout;
+            match wire.proxy_header(until).await {
+                Ok(client) => client.unwrap_or(peer),
+                Err(end) => return turned_away(wire, &serving, peer, &end, None).await,
+            }
+        }
+    };
+    match Session::open(wire, Arc::clone(&serving), client) {
+        Ok(session) => Box::pin(converse(session)).await,
+        Err((wire, reply, end)) => turned_away(wire, &serving, client, &end, reply).await,
+    }
+}
+
+/// A connection that never became a session.
+async fn turned_away(
+    mut wire: Wire,
+    serving: &Serving,
+    client: SocketAddr,
+    end: &End,
+    reply: Option<protocol::Reply>,
+) {
+    tracing::info!(listener = serving.name, %client, verdict = "refused", %end, "session");
+    // On an implicit-TLS port clear text would only confuse the client.
+    if let Some(reply) = reply.filter(|_| serving.implicit_tls == ListenerTls::Starttls) {
+        let _ = wire.send(&reply, false).await;
+    }
+    wire.close(Instant::now() + GOODBYE).await;
+}

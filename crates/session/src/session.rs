@@ -1,0 +1,211 @@
+//! What a session knows: its client, its policy, the facts and the newest judgement of them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use auth::{Attempt, CertificateFact, Facts, TlsFact, Transport};
+use policy::{Judgement, MailFlowPolicy, Standing, judge};
+use protocol::{Domain, Reply};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::connections::{Connections, Counted};
+use crate::listener::Serving;
+use crate::outcome::{About, End, Tally, log};
+use crate::replies;
+use crate::settings::{Limits, ListenerTls, TraceSettings};
+use crate::wire::Wire;
+
+/// What all listeners share.
+pub struct Server {
+    /// The name in the greeting, in EHLO and in trace fields.
+    pub hostname: Domain,
+    /// What holds whatever the policy.
+    pub limits: Limits,
+    /// What a relayed message tells of its submission.
+    pub trace: TraceSettings,
+    /// Where accepted mail goes.
+    pub spool: spool::Spool,
+    /// Counts connections; kept across reloads.
+    pub connections: Arc<Connections>,
+    /// Cancelled when the server goes down.
+    pub stop: CancellationToken,
+}
+
+pub(crate) struct Session {
+    pub(crate) wire: Wire,
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) client: SocketAddr,
+    pub(crate) policy: Arc<MailFlowPolicy>,
+    pub(crate) facts: Facts,
+    pub(crate) judgement: Judgement,
+    pub(crate) tally: Tally,
+    pub(crate) opened: Instant,
+    checked: Instant,
+    group: String,
+    _counted: Counted,
+}
+
+impl Session {
+    /// Classifies and counts the client. `Err` ends the connection, after its reply if there is one.
+    pub(crate) fn open(
+        wire: Wire,
+        serving: Arc<Serving>,
+        client: SocketAddr,
+    ) -> Result<Self, (Wire, Option<Reply>, End)> {
+        let server = &serving.server;
+        let (group, policy) = serving.groups.classify(client.ip());
+        let (in_all, per_client) = (server.limits.max_connections, policy.max_connections_per_client);
+        let Ok(counted) = server.connections.enter(client.ip(), in_all, per_client) else {
+            return Err((wire, Some(replies::too_many_connections()), End::TooManyConnections));
+        };
+        let facts = Facts {
+            transport: Transport::Plain,
+            certificate: CertificateFact::NotRequested,
+            attempt: Attempt::None,
+        };
+        let judgement = judge(&facts, policy, serving.rules());
+        if judgement.standing == Standing::Disconnect {
+            return Err((wire, None, End::Disconnected));
+        }
+        let now = Instant::now();
+        let (group, policy) = (group.to_owned(), Arc::clone(policy));
+        Ok(Self {
+            wire,
+            client,
+            policy,
+            facts,
+            judgement,
+            tally: Tally::default(),
+            opened: now,
+            checked: now,
+            group,
+            _counted: counted,
+            serving,
+        })
+    }
+
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        &self.serving.server
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.serving.server.limits
+    }
+
+    pub(crate) fn hostname(&self) -> &str {
+        self.serving.server.hostname.as_str()
+    }
+
+    /// When the client must have said something: soon, and within the session's time.
+    pub(crate) fn idle_deadline(&self) -> Instant {
+        let limits = self.limits();
+        (Instant::now() + limits.idle_timeout).min(self.opened + limits.session_timeout)
+    }
+
+    /// Sends a reply; refusals are remembered, and too many of them end the session.
+    pub(crate) async fn reply(&mut self, reply: &Reply) -> Result<(), End> {
+        self.reply_in(reply, false).await
+    }
+
+    /// The same, in UTF-8 where the client asked for that.
+    pub(crate) async fn reply_in(&mut self, reply: &Reply, utf8: bool) -> Result<(), End> {
+        if reply.is_permanent() || reply.is_transient() {
+            self.tally.errors += 1;
+            self.tally.refusal = Some(reply.to_string());
+            tracing::debug!(client = %self.client, reply = %reply, "refused");
+        }
+        self.wire.send(reply, utf8).await?;
+        match self.tally.errors > self.limits().max_errors {
+            true => Err(End::TooManyErrors),
+            false => Ok(()),
+        }
+    }
+
+    /// The TLS handshake, and all that follows from it: new facts, a new judgement.
+    pub(crate) async fn begin_tls(&mut self) -> Result<(), End> {
+        let config = self.serving.tls.config(self.asks_for_certificate());
+        let until = Instant::now() + self.limits().handshake_timeout;
+        self.wire.handshake(config, until).await?;
+        let Some(tls) = self.wire.tls() else { return Err(End::Tls("no session".to_owned())) };
+        self.facts.transport = Transport::Tls(TlsFact {
+            version: version_name(tls.protocol_version()),
+            cipher: tls.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
+            implicit: self.serving.implicit_tls == ListenerTls::Implicit,
+        });
+        self.examine_certificate().await;
+        Ok(())
+    }
+
+    fn asks_for_certificate(&self) -> bool {
+        self.policy.verify_client_certificate && self.serving.rules().certificate.is_some()
+    }
+
+    /// Asks everything about the client's certificate, from caches where they still hold, and judges anew.
+    async fn examine_certificate(&mut self) {
+        let profile = self.serving.profile.as_ref().filter(|_| self.asks_for_certificate());
+        if let Some(profile) = profile {
+            self.facts.certificate = match self.wire.tls().and_then(|tls| tls.peer_certificates()) {
+                None | Some([]) => CertificateFact::NotPresented,
+                Some(chain) => {
+                    let (presented, _) = profile.certificate(chain, pki::Time::now()).await;
+                    CertificateFact::Presented(Box::new(presented))
+                }
+            };
+        }
+        self.checked = Instant::now();
+        self.judge();
+    }
+
+    /// A certificate that was revoked at noon stops sending at noon: asked at each MAIL of an older session.
+    pub(crate) async fn recheck(&mut self) {
+        let due = self.checked.elapsed() >= self.serving.rules().recheck_after;
+        let examined = matches!(self.facts.certificate, CertificateFact::Presented(_));
+        if examined && (due || self.serving.profile.as_ref().is_some_and(|profile| profile.changed_since(self.checked))) {
+            self.examine_certificate().await;
+        }
+    }
+
+    pub(crate) fn judge(&mut self) {
+        self.judgement = judge(&self.facts, &self.policy, self.serving.rules());
+        for step in &self.judgement.steps {
+            tracing::debug!(client = %self.client, question = %step.question, answer = %step.answer, effect = %step.effect, "judged");
+        }
+    }
+
+    /// Says goodbye as the reason demands, and writes the log's line.
+    pub(crate) async fn close(mut self, end: End) {
+        let goodbye = match end {
+            End::TimedOut => Some(replies::timed_out()),
+            End::Stopping => Some(replies::shutting_down(self.hostname())),
+            End::TooManyErrors => Some(replies::too_many_errors()),
+            _ => None,
+        };
+        if let Some(reply) = goodbye {
+            // The client may be gone already.
+            let _ = self.wire.send(&reply, false).await;
+        }
+        let about = About {
+            listener: &self.serving.name,
+            group: &self.group,
+            policy: &self.policy.name,
+            client: self.client,
+            facts: &self.facts,
+            judgement: &self.judgement,
+        };
+        log(&about, &self.tally, &end);
+        let until = Instant::now() + GOODBYE;
+        self.wire.close(until).await;
+    }
+}
+
+/// How long the last reply may take to leave.
+pub(crate) const GOODBYE: std::time::Duration = std::time::Duration::from_secs(5);
+
+fn version_name(version: Option<rustls::ProtocolVersion>) -> &'static str {
+    match version {
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        _ => "TLS",
+    }
+}

@@ -1,0 +1,232 @@
+//! The server's side of TLS: its key, and how client certificates are met.
+//!
+//! The handshake proves possession and nothing else. It completes for every certificate whose key the client holds, so
+//! that a refusal can be said in SMTP, where a person reads it; what the certificate is worth is `pki`'s to judge
+//! afterwards. Resumption is off: a resumed session would carry the certificate of an earlier one.
+//! `SSLKEYLOGFILE` has no effect: rustls logs keys only where a `KeyLog` is set, and none is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+
+use crate::settings::{MinVersion, TlsSettings};
+
+/// Why the server's key cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// The file cannot be read, or holds no such PEM section.
+    #[error("{file}: {problem}")]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// Certificate and key do not belong together, or rustls cannot use them.
+    #[error("{certificate} and {key}: {problem}")]
+    Pair {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What rustls says.
+        problem: rustls::Error,
+    },
+    /// rustls refuses the settings as a whole.
+    #[error(transparent)]
+    Settings(#[from] rustls::Error),
+}
+
+/// The server's certificate and key, exchangeable under running listeners.
+#[derive(Debug)]
+pub struct ServerKey {
+    certificate: PathBuf,
+    key: PathBuf,
+    current: ArcSwap<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    key: Arc<CertifiedKey>,
+    stamps: Stamps,
+}
+
+/// Tells whether the files changed since they were read.
+type Stamps = [Option<(SystemTime, u64)>; 2];
+
+impl ServerKey {
+    /// Reads certificate and key, and holds them against each other.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let loaded = read_pair(certificate, key)?;
+        Ok(Self { certificate: certificate.into(), key: key.into(), current: ArcSwap::from_pointee(loaded) })
+    }
+
+    /// Reads the files again if they changed. A bad pair leaves the old one in use; it is reported once per change.
+    pub fn reload_if_changed(&self) -> Result<bool, TlsError> {
+        let stamps = stamps(&self.certificate, &self.key);
+        let current = self.current.load();
+        if stamps == current.stamps {
+            return Ok(false);
+        }
+        match read_pair(&self.certificate, &self.key) {
+            Ok(loaded) => {
+                self.current.store(Arc::new(loaded));
+                Ok(true)
+            }
+            Err(error) => {
+                self.current.store(Arc::new(Loaded { key: Arc::clone(&current.key), stamps }));
+                Err(error)
+            }
+        }
+    }
+}
+
+impl ResolvesServerCert for ServerKey {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current.load().key))
+    }
+}
+
+fn stamps(certificate: &Path, key: &Path) -> Stamps {
+    [certificate, key].map(|file| {
+        let metadata = fs::metadata(file).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    })
+}
+
+fn read_pair(certificate: &Path, key: &Path) -> Result<Loaded, TlsError> {
+    // Taken before reading: a change while reading is seen as one the next time.
+    let stamps = stamps(certificate, key);
+    let in_file = |file: &Path, problem: String| TlsError::File { file: file.into(), problem };
+    let read = |file: &Path| fs::read(file).map_err(|error| in_file(file, error.to_string()));
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&read(certificate)?)
+        .collect::<Result<_, _>>()
+        .map_err(|error| in_file(certificate, format!("not PEM: {error}")))?;
+    if chain.is_empty() {
+        return Err(in_file(certificate, "holds no certificate: expected -----BEGIN CERTIFICATE-----".to_owned()));
+    }
+    let private = PrivateKeyDer::from_pem_slice(&read(key)?)
+        .map_err(|_| in_file(key, "holds no private key: expected -----BEGIN PRIVATE KEY-----, unencrypted".to_owned()))?;
+    let key = CertifiedKey::from_der(chain, private, &provider()).map_err(|problem| TlsError::Pair {
+        certificate: certificate.into(),
+        key: key.into(),
+        problem,
+    })?;
+    Ok(Loaded { key: Arc::new(key), stamps })
+}
+
+fn provider() -> CryptoProvider {
+    aws_lc_rs::default_provider()
+}
+
+/// How handshakes of one listener go: with and without asking for a certificate.
+#[derive(Debug, Clone)]
+pub struct TlsContext {
+    asking: Arc<ServerConfig>,
+    silent: Arc<ServerConfig>,
+}
+
+impl TlsContext {
+    /// `authorities` are the DER names sent as a hint to clients with several certificates (RFC 8446 section 4.2.4);
+    /// empty leaves the choice to the client.
+    pub fn new(settings: &TlsSettings, key: Arc<ServerKey>, authorities: Vec<Vec<u8>>) -> Result<Self, TlsError> {
+        let authorities = authorities.into_iter().map(DistinguishedName::from).collect();
+        let possession = Arc::new(Possession { authorities });
+        let versions: &[_] = match settings.min_version {
+            MinVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            MinVersion::Tls13 => &[&rustls::version::TLS13],
+        };
+        let config = |asks: bool| -> Result<_, rustls::Error> {
+            let builder = ServerConfig::builder_with_provider(Arc::new(provider())).with_protocol_versions(versions)?;
+            let builder = match asks {
+                true => builder.with_client_cert_verifier(Arc::clone(&possession) as Arc<dyn ClientCertVerifier>),
+                false => builder.with_no_client_auth(),
+            };
+            let mut config = builder.with_cert_resolver(Arc::clone(&key) as Arc<dyn ResolvesServerCert>);
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            Ok(Arc::new(config))
+        };
+        Ok(Self { asking: config(true)?, silent: config(false)? })
+    }
+
+    pub(crate) fn config(&self, asks_for_certificate: bool) -> Arc<ServerConfig> {
+        Arc::clone(if asks_for_certificate { &self.asking } else { &self.silent })
+    }
+}
+
+/// Takes any certificate, and insists on proof of its key. rustls' own helper would refuse X.509 v1 and critical policy
+/// extensions here, before a word can be said about them.
+#[derive(Debug)]
+struct Possession {
+    authorities: Vec<DistinguishedName>,
+}
+
+/// `rsa_pss_pss_sha256` and its sisters (RFC 8446 section 4.2.3): for keys that are RSASSA-PSS themselves.
+const RSA_PSS_KEYS: [SignatureScheme; 3] =
+    [SignatureScheme::Unknown(0x0809), SignatureScheme::Unknown(0x080a), SignatureScheme::Unknown(0x080b)];
+
+impl ClientCertVerifier for Possession {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.authorities
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify(certificate, message, signed, pki::CurveBinding::Any)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify(certificate, message, signed, pki::CurveBinding::Scheme)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        use SignatureScheme as Scheme;
+        let mut schemes = vec![
+            Scheme::ECDSA_NISTP256_SHA256,
+            Scheme::ECDSA_NISTP384_SHA384,
+            Scheme::ECDSA_NISTP521_SHA512,
+            Scheme::ED25519,
+            Scheme::RSA_PSS_SHA256,
+            Scheme::RSA_PSS_SHA384,
+            Scheme::RSA_PSS_SHA512,
+        ];
+        schemes.extend(RSA_PSS_KEYS);
+        schemes.extend([Scheme::RSA_PKCS1_SHA256, Scheme::RSA_PKCS1_SHA384, Scheme::RSA_PKCS1_SHA512]);
+        schemes
+    }
+}
