@@ -35,6 +35,20 @@ struct Inner {
     sha256: [u8; 32],
 }
 
+/// The SubjectPublicKeyInfo of a certificate of which nothing else needs to be readable: possession of its key is proved
+/// before the certificate is judged, so that a malformed one can be refused in words.
+///
+/// # Errors
+/// When the structure ends before the key.
+pub fn subject_public_key_info(der: &[u8]) -> Result<&[u8], Malformed> {
+    let mut fields = Reader::new(der).sequence("Certificate")?.sequence("tbsCertificate")?;
+    fields.optional(tag::context_constructed(0), "version")?;
+    for field in ["serialNumber", "signature", "issuer", "validity", "subject"] {
+        fields.any(field)?;
+    }
+    Ok(fields.take(tag::SEQUENCE, "subjectPublicKeyInfo")?.raw)
+}
+
 /// The largest certificate that is read, in octets.
 pub const MAX_CERTIFICATE: usize = 256 * 1024;
 

@@ -21,7 +21,7 @@ mod oid;
 mod der;
 mod hex;
 
-pub use certificate::{Certificate, MAX_CERTIFICATE, Serial};
+pub use certificate::{subject_public_key_info, Certificate, MAX_CERTIFICATE, Serial};
 pub use crl::store::{CrlStore, ListStatus, SourceStatus};
 pub use der::Malformed;
 pub use error::Error;
