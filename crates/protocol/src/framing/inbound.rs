@@ -105,28 +105,20 @@ impl Inbound {
         }
         let limit = limit.min(self.capacity);
         let found = self.buffer.get(self.scanned..).and_then(|rest| memchr2(CR, LF, rest));
-        let Some(end) = found.map(|offset| self.scanned + offset) else {
-            self.scanned = self.buffer.len();
-            return if self.scanned < limit { Ok(None) } else { self.drain() };
-        };
-        match (self.buffer.get(end), self.buffer.get(end + 1)) {
-            (Some(&CR), Some(&LF)) => {
-                let line = self.take(end + 2);
-                if line.len() > limit { Err(LineError::TooLong) } else { Ok(Some(line.slice(..end))) }
-            }
-            (Some(&CR), None) => {
-                self.scanned = end;
-                if end + 2 <= limit { Ok(None) } else { self.drain() }
-            }
-            (Some(&CR), Some(_)) => {
-                self.consume(end + 1);
-                Err(LineError::BareCr)
-            }
-            _ => {
-                self.consume(end + 1);
-                Err(LineError::BareLf)
-            }
+        let end = found.map_or(self.buffer.len(), |offset| self.scanned + offset);
+        self.scanned = end;
+        // Too long comes before all else, so that it does not depend on how the line was cut into reads.
+        if end + 2 > limit {
+            return self.drain();
         }
+        let error = match (self.buffer.get(end), self.buffer.get(end + 1)) {
+            (None, _) | (Some(&CR), None) => return Ok(None),
+            (Some(&CR), Some(&LF)) => return Ok(Some(self.take(end + 2).slice(..end))),
+            (Some(&CR), Some(_)) => LineError::BareCr,
+            _ => LineError::BareLf,
+        };
+        self.consume(end + 1);
+        Err(error)
     }
 
     /// Decodes content after DATA into `out`; true at its end.

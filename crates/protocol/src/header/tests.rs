@@ -1,1 +1,180 @@
+use proptest::prelude::*;
 
+use super::*;
+
+fn settings() -> HeaderSettings {
+    HeaderSettings { authserv_id: "mail.example.mil".to_owned(), max_size: 10_000, date: None, message_id: None }
+}
+
+fn filter_with(settings: HeaderSettings, message: &[u8], piece: usize) -> (Vec<u8>, HeaderSummary) {
+    let mut filter = HeaderFilter::new(settings);
+    let mut out = Vec::new();
+    for piece in message.chunks(piece) {
+        filter.push(piece, &mut out).unwrap();
+    }
+    filter.finish(&mut out);
+    assert!(filter.is_in_body());
+    (out, filter.summary().clone())
+}
+
+fn filter(message: &str) -> (String, HeaderSummary) {
+    let (out, summary) = filter_with(settings(), message.as_bytes(), 1000);
+    for piece in [1, 2, 7] {
+        assert_eq!(filter_with(settings(), message.as_bytes(), piece), (out.clone(), summary.clone()), "{message:?}");
+    }
+    (String::from_utf8(out).unwrap(), summary)
+}
+
+#[test]
+fn messages_that_pass_unchanged() {
+    let cases = [
+        "",
+        "\r\n",
+        "\r\nbody\r\n",
+        "From: a@example.org\r\n\r\nbody\r\n",
+        "From: a@example.org\r\n\r\nbody without end",
+        "From: a@example.org\r\n",
+        "Subject: folded\r\n over\r\n\tthree lines\r\n\r\n",
+        "Subject: folded\r\n \r\n over an empty-looking line\r\n\r\n",
+        "Subject : obsolete\r\n\r\nbody",
+        "X:\r\n\r\n",
+        "From: a\r\n\r\nAuthentication-Results: mail.example.mil; auth=pass\r\n",
+        "Authentication-Results: other.example; auth=pass\r\n\r\n",
+        "Authentication-Results: mail.example.mil.evil.example; auth=pass\r\n\r\n",
+        "Authentication-Results: xmail.example.mil; auth=pass\r\n\r\n",
+        "X-Authentication-Results: mail.example.mil; auth=pass\r\n\r\n",
+        "ARC-Authentication-Results: i=1; mail.example.mil; auth=pass\r\n\r\n",
+        "Subject: Authentication-Results: mail.example.mil; none\r\n\r\n",
+        "Subject: x\r\n Authentication-Results: mail.example.mil; none\r\n\r\n",
+    ];
+    for message in cases {
+        let (out, summary) = filter(message);
+        assert_eq!((out.as_str(), summary.removed), (message, 0));
+    }
+}
+
+#[test]
+fn forged_results_go() {
+    let cases = [
+        "Authentication-Results: mail.example.mil; auth=pass\r\n",
+        "authentication-RESULTS: Mail.Example.MIL; auth=pass\r\n",
+        "Authentication-Results:mail.example.mil;none\r\n",
+        "Authentication-Results : mail.example.mil; none\r\n",
+        "Authentication-Results:\r\n mail.example.mil;\r\n auth=pass\r\n",
+        "Authentication-Results: mail.example.mil 1; none\r\n",
+        "Authentication-Results: mail.example.mil\r\n\t1; none\r\n",
+        "Authentication-Results: mail.example.mil/1; none\r\n",
+        "Authentication-Results: mail.example.mil(1); none\r\n",
+        "Authentication-Results: mail.example.mil\r\n",
+        "Authentication-Results: mail.example.mil.; none\r\n",
+        "Authentication-Results: \"mail.example.mil\"; none\r\n",
+        "Authentication-Results: \"mail.\\example.mil\" 1; none\r\n",
+        "Authentication-Results: \" mail.example.mil\"; none\r\n",
+        "Authentication-Results: (comment) mail.example.mil; none\r\n",
+        "Authentication-Results: (com (nested) \\) ment)(two)\r\n (three) mail.example.mil; none\r\n",
+        // The name cannot be made out, so somebody may take it for ours.
+        "Authentication-Results: (mail.example.mil; none\r\n",
+        "Authentication-Results: \"mail.example.mil; none\r\n",
+        "Authentication-Results: ; none\r\n",
+        "Authentication-Results: \r\n",
+        "Authentication-Results:\r\n",
+    ];
+    for field in cases {
+        let (out, summary) = filter(&format!("From: a\r\n{field}To: b\r\n\r\nbody"));
+        assert_eq!((out.as_str(), summary.removed), ("From: a\r\nTo: b\r\n\r\nbody", 1), "{field:?}");
+        // At the message's end as well.
+        let (out, summary) = filter(&format!("From: a\r\n{}", field.trim_end()));
+        assert_eq!((out.as_str(), summary.removed), ("From: a\r\n", 1), "{field:?}");
+    }
+}
+
+#[test]
+fn what_is_no_header_gets_an_empty_line_first() {
+    let cases = [
+        ("just text\r\n", "\r\njust text\r\n"),
+        ("just text", "\r\njust text"),
+        (" text: indented\r\n", "\r\n text: indented\r\n"),
+        ("From: a\r\ntext\r\nTo: b\r\n", "From: a\r\n\r\ntext\r\nTo: b\r\n"),
+        (": no name\r\n", "\r\n: no name\r\n"),
+        ("two words: x\r\n", "\r\ntwo words: x\r\n"),
+        ("J\u{f6}rg: x\r\n", "\r\nJ\u{f6}rg: x\r\n"),
+        (".\r\n", "\r\n.\r\n"),
+        // A line end is missing only at the very end.
+        ("From: a", "From: a\r\n"),
+        ("From: a\r\n b", "From: a\r\n b\r\n"),
+    ];
+    for (message, expected) in cases {
+        assert_eq!(filter(message).0, expected, "{message:?}");
+    }
+}
+
+#[test]
+fn the_summary() {
+    let message = "Received: from a\r\n by b\r\nRECEIVED: x\r\nFrom: a\r\nfrom : b\r\nMessage-Id: <1@x>\r\nDATE: now\r\n\
+        X-Received: y\r\n\r\nReceived: body\r\nFrom: body\r\n";
+    let expected = HeaderSummary { received: 2, from: 2, date: true, message_id: true, removed: 0 };
+    assert_eq!(filter(message).1, expected);
+    assert_eq!(filter("\r\nDate: body\r\n").1, HeaderSummary::default());
+}
+
+#[test]
+fn missing_fields_are_added_before_the_body() {
+    let date = "Date: Fri, 21 Nov 1997 09:55:06 -0600\r\n";
+    let id = "Message-ID: <1@mail.example.mil>\r\n";
+    let cases = [
+        ("From: a\r\n\r\nbody", format!("From: a\r\n{date}{id}\r\nbody")),
+        ("From: a\r\nDate: x\r\n\r\nbody", format!("From: a\r\nDate: x\r\n{id}\r\nbody")),
+        ("Message-id: x\r\n\r\nbody", format!("Message-id: x\r\n{date}\r\nbody")),
+        ("From: a", format!("From: a\r\n{date}{id}")),
+        ("", format!("{date}{id}")),
+        ("\r\nDate: body", format!("{date}{id}\r\nDate: body")),
+        ("text\r\n", format!("{date}{id}\r\ntext\r\n")),
+    ];
+    let settings = HeaderSettings {
+        date: Some("Fri, 21 Nov 1997 09:55:06 -0600".to_owned()),
+        message_id: Some("<1@mail.example.mil>".to_owned()),
+        ..settings()
+    };
+    for (message, expected) in cases {
+        for piece in [1, 1000] {
+            let (out, summary) = filter_with(settings.clone(), message.as_bytes(), piece);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+            assert_eq!(summary.date, message.starts_with("From: a\r\nDate"), "as it came, not as it goes");
+        }
+    }
+}
+
+#[test]
+fn the_header_section_is_bounded_and_the_body_is_not() {
+    let limit = HeaderSettings { max_size: 100, ..settings() };
+    for piece in [1, 10, 1000] {
+        let mut filter = HeaderFilter::new(limit.clone());
+        let mut out = Vec::new();
+        let results: Vec<_> = [b'x'; 101].chunks(piece).map(|octets| filter.push(octets, &mut out)).collect();
+        assert_eq!(results.last(), Some(&Err(HeaderTooLong(100))), "by {piece}");
+        assert!(filter.push(b"\r\n\r\n", &mut out).is_err(), "an error stays one");
+        assert_eq!(out, b"");
+
+        let message = [b"X: y\r\n\r\n".as_slice(), &[b'b'; 1000]].concat();
+        assert_eq!(filter_with(limit.clone(), &message, piece).0, message);
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_split_gives_the_same(
+        message in "((Date|From|A|Authentication-Results):? ?(mail.example.mil|[ab();\"\\\\]{0,6})(\r\n ?)?){0,6}(\r\n)?[ab:\r\n]{0,10}",
+        piece in 1..30_usize,
+    ) {
+        prop_assert_eq!(
+            filter_with(settings(), message.as_bytes(), piece),
+            filter_with(settings(), message.as_bytes(), 10_000)
+        );
+    }
+
+    #[test]
+    fn never_panics_and_adds_a_line_end_at_most(message: Vec<u8>) {
+        let (out, _) = filter_with(settings(), &message, 1000);
+        prop_assert!(out.len() <= message.len() + 2);
+    }
+}
