@@ -1,1 +1,19 @@
 //! One attempt to hand one message to the next hop.
+//!
+//! A [`Courier`] knows the routes. It picks the one for a recipient's domain, tries its hosts in order, speaks SMTP as
+//! a client, and says for each recipient what came of it: an [`Outcome`]. When to try again, and whom to tell, is the
+//! spool's business.
+
+//mod courier;
+
+mod tls;
+mod outcome;
+mod source;
+mod error;
+mod settings;
+pub mod duration;
+
+pub use error::DeliveryError;
+pub use outcome::{Cause, Outcome, What};
+pub use settings::{DomainPattern, Host, RouteSettings, Timeouts, TlsMode};
+pub use source::{InMemory, MessageSource};

@@ -1,1 +1,22 @@
 //! Accepted mail until it is delivered: durable store, recovery, schedule, bounces.
+//!
+//! A [`Transaction`] takes a message in; when its `commit` returns, the message is on disk. [`Spool::run`] hands what is
+//! there to the courier, again and again, until each recipient is served or given up, and tells the sender of what was
+//! given up. Nothing outside this crate knows how messages are kept.
+
+mod spool;
+mod transaction;
+mod store;
+mod state;
+mod settings;
+mod clock;
+mod id;
+mod encoding;
+mod error;
+
+pub use error::SpoolError;
+pub use id::{MessageId, NotAnId};
+pub use settings::Settings;
+pub use spool::Spool;
+pub use store::{Problem, RecoveryReport};
+pub use transaction::Transaction;

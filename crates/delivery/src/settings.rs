@@ -1,0 +1,267 @@
+//! `[[route]]` as the administrator writes it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use protocol::Domain;
+use rustls_pki_types::ServerName;
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+use crate::duration;
+
+/// One `[[route]]`: where the mail for some domains goes, and how. The first one that matches a domain is taken.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSettings {
+    /// Recipient domains: `"*"` for all, `"example.org"`, or `".example.org"` for what lies below it.
+    pub domains: Spanned<Vec<DomainPattern>>,
+    /// Next hops, best first: `"mx.example.org:25"`, `"192.0.2.1"`, `"[2001:db8::1]:2525"`.
+    pub hosts: Spanned<Vec<Host>>,
+    /// How much the connection must be trusted.
+    #[serde(default)]
+    pub tls: TlsMode,
+    /// TLS from the first octet (RFC 8314) instead of STARTTLS.
+    #[serde(default = "default_implicit_tls")]
+    pub implicit_tls: Spanned<bool>,
+    /// PEM file of the authorities that may vouch for the next hop; the system's own when absent. For `tls = "verify"`.
+    #[serde(default)]
+    pub ca: Option<Spanned<PathBuf>>,
+    /// Most connections to this route at a time.
+    #[serde(default = "default_connections")]
+    pub max_connections: Spanned<u32>,
+    /// Most messages over one connection.
+    #[serde(default = "default_messages")]
+    pub max_messages_per_connection: Spanned<u32>,
+    /// Most recipients in one transaction; RFC 5321 section 4.5.3.1.8 promises room for 100.
+    #[serde(default = "default_recipients")]
+    pub max_recipients: Spanned<u32>,
+    /// How long an unused connection is kept for the next message.
+    #[serde(default = "default_keep_open", with = "duration")]
+    pub keep_open: Duration,
+    /// How long each step may take.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+}
+
+fn default_implicit_tls() -> Spanned<bool> {
+    Spanned::new(0..0, false)
+}
+
+fn default_connections() -> Spanned<u32> {
+    Spanned::new(0..0, 20)
+}
+
+fn default_messages() -> Spanned<u32> {
+    Spanned::new(0..0, 100)
+}
+
+fn default_recipients() -> Spanned<u32> {
+    Spanned::new(0..0, 100)
+}
+
+fn default_keep_open() -> Duration {
+    Duration::from_secs(5)
+}
+
+/// How long each step of an attempt may take. The SMTP ones are the minimums of RFC 5321 section 4.5.3.2.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// The TCP connection to one address of a host, its name looked up.
+    #[serde(with = "duration")]
+    pub connect: Duration,
+    /// The TLS handshake.
+    #[serde(with = "duration")]
+    pub handshake: Duration,
+    /// The 220 greeting: section 4.5.3.2.1.
+    #[serde(with = "duration")]
+    pub greeting: Duration,
+    /// The reply to EHLO, STARTTLS, MAIL, RCPT and RSET: sections 4.5.3.2.2 and 4.5.3.2.3.
+    #[serde(with = "duration")]
+    pub command: Duration,
+    /// The 354 after DATA: section 4.5.3.2.4.
+    #[serde(with = "duration")]
+    pub data: Duration,
+    /// The next hop's taking of one block of the message: section 4.5.3.2.5.
+    #[serde(with = "duration")]
+    pub block: Duration,
+    /// The reply to the final dot: section 4.5.3.2.6. Too short a wait makes duplicates.
+    #[serde(with = "duration")]
+    pub end: Duration,
+    /// The whole attempt, over all hosts: what stops a next hop that drips its octets.
+    #[serde(with = "duration")]
+    pub attempt: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            handshake: Duration::from_secs(60),
+            greeting: Duration::from_secs(5 * 60),
+            command: Duration::from_secs(5 * 60),
+            data: Duration::from_secs(2 * 60),
+            block: Duration::from_secs(3 * 60),
+            end: Duration::from_secs(10 * 60),
+            attempt: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+/// How much the connection to the next hop must be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub enum TlsMode {
+    /// Clear text, even where TLS is offered.
+    None,
+    /// TLS where it is offered and works, with whoever answers; else clear text.
+    May,
+    /// TLS or no delivery, with whoever answers: it keeps listeners out, not impostors.
+    Require,
+    /// TLS with a certificate for the host's name from a trusted authority, or no delivery.
+    #[default]
+    Verify,
+}
+
+impl TryFrom<String> for TlsMode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "none" => Ok(Self::None),
+            "may" => Ok(Self::May),
+            "require" => Ok(Self::Require),
+            "verify" => Ok(Self::Verify),
+            "dane" | "mta-sts" => Err(format!("tls = \"{text}\" is not there yet: use \"verify\"")),
+            _ => Err(format!("\"{text}\" is not a TLS mode: use \"none\", \"may\", \"require\" or \"verify\"")),
+        }
+    }
+}
+
+/// The recipient domains a route is for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum DomainPattern {
+    /// `"*"`, address literals included.
+    Any,
+    /// The domain itself.
+    Exactly(Domain),
+    /// `".example.org"`: every domain below `example.org`.
+    Below(Domain),
+}
+
+impl DomainPattern {
+    /// Whether mail for `domain` is meant.
+    #[must_use]
+    pub fn matches(&self, domain: &Domain) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(own) => own == domain,
+            Self::Below(parent) => {
+                let (parent, domain) = (parent.as_str(), domain.as_str());
+                let start = domain.len().checked_sub(parent.len());
+                let split = start.and_then(|at| domain.split_at_checked(at));
+                split.is_some_and(|(labels, tail)| labels.ends_with('.') && same_domain(tail, parent))
+            }
+        }
+    }
+}
+
+fn same_domain(a: &str, b: &str) -> bool {
+    matches!((Domain::parse(a), Domain::parse(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+impl TryFrom<String> for DomainPattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let explain = |error| format!("\"{text}\" is not \"*\", a domain, or a domain with a dot before it: {error}");
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        match text.strip_prefix('.') {
+            Some(parent) => Domain::parse(parent).map(Self::Below).map_err(explain),
+            None => Domain::parse(&text).map(Self::Exactly).map_err(explain),
+        }
+    }
+}
+
+/// A next hop: name or address, and port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Host {
+    name: ServerName<'static>,
+    port: u16,
+}
+
+/// RFC 5321 section 4.5.4.2.
+const SMTP_PORT: u16 = 25;
+
+impl Host {
+    /// What its certificate must name under `tls = "verify"`.
+    #[must_use]
+    pub fn name(&self) -> &ServerName<'static> {
+        &self.name
+    }
+
+    /// The name or address, without brackets.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.name.to_str().into_owned()
+    }
+
+    /// The TCP port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.to_str();
+        match name.contains(':') {
+            true => write!(f, "[{name}]:{}", self.port),
+            false => write!(f, "{name}:{}", self.port),
+        }
+    }
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let explain =
+            || format!("\"{text}\" is not a host such as \"mx.example.org:25\", \"192.0.2.1\" or \"[2001:db8::1]:25\"");
+        if text == "mx" {
+            return Err("next hops by DNS (\"mx\") are not there yet: name the hosts".to_owned());
+        }
+        let (name, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (name, rest) = rest.split_once(']').ok_or_else(explain)?;
+                let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or_else(explain)?) };
+                (name, port)
+            }
+            // An IPv6 address without brackets has colons that are not the port's.
+            None if text.matches(':').count() > 1 => return Err(explain()),
+            None => text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
+        };
+        let port = port.map_or(Ok(SMTP_PORT), |port| port.parse().map_err(|_| explain()))?;
+        let name = ServerName::try_from(name).map_err(|_| explain())?.to_owned();
+        if port == 0 { Err(explain()) } else { Ok(Self { name, port }) }
+    }
+}
+
+impl TryFrom<String> for Host {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! What the store keeps in memory: where each live message is, and which segments are still needed.
+//!
+//! Segments are deleted oldest first, and only then. So a Done record never vanishes before the records it cancels,
+//! and for each message it is enough to know the oldest segment it needs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::record::Place;
+use crate::id::MessageId;
+
+/// Where a live message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) accepted: Place,
+    pub(crate) state: Option<Place>,
+    /// The oldest segment with a piece of it.
+    pub(crate) oldest: u32,
+    /// What it takes up in the log.
+    pub(crate) footprint: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct SegmentUse {
+    length: u64,
+    /// Live messages and open transactions whose oldest piece is here.
+    holders: u64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    live: HashMap<MessageId, Entry>,
+    segments: BTreeMap<u32, SegmentUse>,
+    live_octets: u64,
+}
+
+/// The index; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index(Arc<Mutex<Inner>>);
+
+/// An open transaction's claim to the segments from its first piece on. Released when dropped.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    index: Index,
+    segment: u32,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.index.lock().release(self.segment);
+    }
+}
+
+impl Inner {
+    fn hold(&mut self, segment: u32) {
+        let segment = self.segments.entry(segment).or_default();
+        segment.holders = segment.holders.saturating_add(1);
+    }
+
+    fn release(&mut self, segment: u32) {
+        if let Some(segment) = self.segments.get_mut(&segment) {
+            segment.holders = segment.holders.saturating_sub(1);
+        }
+    }
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Usage {
+    pub(crate) messages: usize,
+    pub(crate) segments: usize,
+    pub(crate) disk_octets: u64,
+    pub(crate) live_octets: u64,
+}
+
+impl Index {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // No code panics while it holds the lock; if some did, a wrong count is worth less than going on.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A live message, new or in a new place.
+    pub(crate) fn put(&self, id: MessageId, entry: Entry) {
+        let mut inner = self.lock();
+        inner.hold(entry.oldest);
+        inner.live_octets = inner.live_octets.saturating_add(entry.footprint);
+        if let Some(old) = inner.live.insert(id, entry) {
+            inner.live_octets = inner.live_octets.saturating_sub(old.footprint);
+            inner.release(old.oldest);
+        }
+    }
+
+    pub(crate) fn set_state(&self, id: MessageId, place: Place) {
+        if let Some(entry) = self.lock().live.get_mut(&id) {
+            entry.state = Some(place);
+        }
+    }
+
+    pub(crate) fn remove(&self, id: MessageId) -> Option<Entry> {
+        let mut inner = self.lock();
+        let entry = inner.live.remove(&id)?;
+        inner.live_octets = inner.live_octets.saturating_sub(entry.footprint);
+        inner.release(entry.oldest);
+        Some(entry)
+    }
+
+    pub(crate) fn get(&self, id: MessageId) -> Option<Entry> {
+        self.lock().live.get(&id).copied()
+    }
+
+    pub(crate) fn hold(&self, segment: u32) -> Hold {
+        self.lock().hold(segment);
+        Hold { index: self.clone(), segment }
+    }
+
+    /// The segment exists and is this long.
+    pub(crate) fn set_length(&self, segment: u32, length: u64) {
+        self.lock().segments.entry(segment).or_default().length = length;
+    }
+
+    /// The oldest segment, if it is not the newest too: the newest keeps the highest id.
+    pub(crate) fn oldest_segment(&self) -> Option<u32> {
+        let inner = self.lock();
+        let mut numbers = inner.segments.keys();
+        let oldest = numbers.next().copied();
+        numbers.next().and(oldest)
+    }
+
+    pub(crate) fn is_needed(&self, segment: u32) -> bool {
+        self.lock().segments.get(&segment).is_some_and(|segment| segment.holders > 0)
+    }
+
+    /// The live messages that need the segment.
+    pub(crate) fn needing(&self, segment: u32) -> Vec<MessageId> {
+        let inner = self.lock();
+        inner.live.iter().filter(|(_, entry)| entry.oldest <= segment).map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn forget_segment(&self, segment: u32) {
+        self.lock().segments.remove(&segment);
+    }
+
+    pub(crate) fn ids(&self) -> Vec<MessageId> {
+        self.lock().live.keys().copied().collect()
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let inner = self.lock();
+        Usage {
+            messages: inner.live.len(),
+            segments: inner.segments.len(),
+            disk_octets: inner.segments.values().map(|segment| segment.length).sum(),
+            live_octets: inner.live_octets,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A little space kept back: on a full disk, what was delivered can still be written down, so that space comes free.
+//! As long as the reserve is not whole, no new mail is taken.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const SIZE: usize = 1024 * 1024;
+/// Making the reserve costs a megabyte of writing; a full disk need not be asked more often.
+const RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Reserve {
+    path: PathBuf,
+    whole: bool,
+    asked: Option<Instant>,
+}
+
+impl Reserve {
+    pub(crate) fn new(folder: &Path) -> Self {
+        let path = folder.join("reserve");
+        let whole = path.metadata().is_ok_and(|file| file.len() == SIZE as u64);
+        Self { path, whole, asked: None }
+    }
+
+    /// Whether the space is there; makes it where it can.
+    pub(crate) fn ensure(&mut self) -> bool {
+        if !self.whole && self.asked.is_none_or(|asked| asked.elapsed() >= RETRY) {
+            self.asked = Some(Instant::now());
+            self.whole = self.make().is_ok();
+            if !self.whole {
+                let _ = std::fs::remove_file(&self.path);
+            }
+        }
+        self.whole
+    }
+
+    /// Octets, not a hole: a sparse file keeps nothing back.
+    fn make(&self) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
+        file.write_all(&vec![0; SIZE])?;
+        file.sync_all()
+    }
+
+    /// Gives the space up; `false` when there was none.
+    pub(crate) fn release(&mut self) -> bool {
+        std::mem::replace(&mut self.whole, false) && std::fs::remove_file(&self.path).is_ok()
+    }
+}

@@ -1,0 +1,526 @@
+//! The one thread that writes. It takes what is waiting, writes it all at once, syncs once, and only then says so to
+//! everybody: group commit.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::files::{Faults, LogFile, sync_directory};
+use super::index::{Entry, Hold, Index};
+use super::record::{
+    Accepted, Extent, Kind, MAX_PAYLOAD, Place, RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader,
+};
+use super::reserve::Reserve;
+use super::segment;
+use crate::clock::Millis;
+use crate::error::SpoolError;
+use crate::id::{Ids, MessageId};
+
+/// Most octets in one batch, nearly: bounds the memory and the wait of those in it.
+const MAX_BATCH: usize = 4 * 1024 * 1024;
+/// How long a disk that failed is left alone. Everything is refused meanwhile, instead of strewing segments about.
+const REST: Duration = Duration::from_millis(250);
+
+pub(crate) type Done<T> = oneshot::Sender<Result<T, SpoolError>>;
+
+/// Work for the writer.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// A piece of a message not accepted yet; it need not be durable.
+    Append {
+        id: MessageId,
+        text: Bytes,
+        /// The transaction has no hold yet.
+        first: bool,
+        done: Done<Piece>,
+    },
+    /// What must be durable before the answer.
+    Write(Write, Done<()>),
+    /// Finish.
+    Stop,
+}
+
+/// Where a piece is, and the transaction's claim to it.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) extent: Extent,
+    pub(crate) hold: Option<Hold>,
+}
+
+/// Records that become durable together: the message first, then the changes.
+#[derive(Debug, Default)]
+pub(crate) struct Write {
+    pub(crate) message: Option<NewMessage>,
+    pub(crate) changes: Vec<(MessageId, Change)>,
+    /// May use the reserve: without this record, space would never come free.
+    pub(crate) essential: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Change {
+    State(Vec<u8>),
+    Done,
+}
+
+#[derive(Debug)]
+pub(crate) struct NewMessage {
+    pub(crate) id: MessageId,
+    /// Without the last piece, which is still in `tail`.
+    pub(crate) accepted: Accepted,
+    pub(crate) tail: Bytes,
+    pub(crate) hold: Option<Hold>,
+    /// A live message on its way out of an old segment: where it was, and its state. Refused when that has changed.
+    pub(crate) moved: Option<(Entry, Option<Vec<u8>>)>,
+}
+
+/// A live message and the time of its next attempt, for the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) id: MessageId,
+    pub(crate) at: Millis,
+}
+
+#[derive(Debug)]
+struct Current {
+    number: u32,
+    marker: u64,
+    file: LogFile,
+    end: u64,
+    /// Up to here everything is on disk.
+    synced: u64,
+}
+
+/// What a job has done to the index once it is durable.
+#[derive(Debug)]
+enum Effect {
+    Append(Extent),
+    Write { message: Option<(MessageId, Entry)>, changes: Vec<(MessageId, Option<Place>)>, new: bool },
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) folder: PathBuf,
+    pub(crate) segment_size: u64,
+    pub(crate) faults: Faults,
+    pub(crate) index: Index,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) arrivals: mpsc::UnboundedSender<Due>,
+    /// Wakes the cleaner.
+    pub(crate) cleaner: std::sync::mpsc::SyncSender<()>,
+    pub(crate) reserve: Reserve,
+    /// Kept as long as the writer lives.
+    pub(crate) lock: Arc<File>,
+    pub(crate) log: Log,
+}
+
+/// Where the log ends.
+#[derive(Debug)]
+pub(crate) struct Log {
+    current: Option<Current>,
+    next_number: u32,
+    /// What counts of the segment before the next one.
+    sealed_length: u64,
+    batch: u64,
+    /// Segments whose sync failed, and the length up to which they are to be trusted. After a failed sync the kernel
+    /// may have thrown the unwritten pages away and call the next sync a success.
+    untrusted: Vec<(u32, u64)>,
+    rest: Option<(Instant, SpoolError)>,
+    buffer: Vec<u8>,
+}
+
+impl Log {
+    pub(crate) fn after(last_number: Option<u32>, sealed_length: u64) -> Self {
+        Self {
+            current: None,
+            next_number: last_number.map_or(1, |last| last.saturating_add(1)),
+            sealed_length,
+            batch: 1,
+            untrusted: Vec::new(),
+            rest: None,
+            buffer: Vec::new(),
+        }
+    }
+}
+
+impl Job {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Append { text, .. } => text.len(),
+            Self::Write(write, _) => {
+                let message = write.message.as_ref().map_or(0, |message| {
+                    message.tail.len() + message.accepted.envelope.len() + 12 * message.accepted.extents.len()
+                });
+                let state = |(_, change): &(_, Change)| if let Change::State(state) = change { state.len() } else { 0 };
+                message + write.changes.iter().map(state).sum::<usize>() + RECORD_HEADER * (3 + write.changes.len())
+            }
+            Self::Stop => 0,
+        }
+    }
+
+    fn is_essential(&self) -> bool {
+        matches!(self, Self::Write(write, _) if write.essential)
+    }
+
+    fn fail(self, error: &SpoolError) {
+        // Whoever asked may have gone; then nobody is waiting for the answer.
+        match self {
+            Self::Append { done, .. } => drop(done.send(Err(error.clone()))),
+            Self::Write(_, done) => drop(done.send(Err(error.clone()))),
+            Self::Stop => {}
+        }
+    }
+}
+
+impl Writer {
+    /// Works until it is told to stop or nobody is left who could ask for anything.
+    pub(crate) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(first) = jobs.blocking_recv() {
+            let mut weight = first.weight();
+            let mut batch = vec![first];
+            while weight < MAX_BATCH {
+                let Ok(job) = jobs.try_recv() else { break };
+                weight += job.weight();
+                batch.push(job);
+            }
+            let before_stop = batch.iter().position(|job| matches!(job, Job::Stop));
+            let rest = before_stop.map(|at| batch.split_off(at));
+            self.process(batch);
+            if let Some(rest) = rest {
+                jobs.close();
+                rest.into_iter().for_each(|job| job.fail(&SpoolError::Closed));
+                while let Ok(job) = jobs.try_recv() {
+                    job.fail(&SpoolError::Closed);
+                }
+                break;
+            }
+        }
+        if let Some(current) = &self.log.current {
+            let _ = current.file.sync();
+        }
+        tracing::debug!(lock = ?self.lock, "the spool's writer has stopped");
+    }
+
+    fn process(&mut self, batch: Vec<Job>) {
+        let (essential, new): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_essential);
+        let mut jobs = essential;
+        match new.is_empty() || self.reserve.ensure() {
+            true => jobs.extend(new),
+            false => new.into_iter().for_each(|job| job.fail(&SpoolError::Full)),
+        }
+        let Err((error, jobs)) = self.commit(jobs) else { return };
+        let (essential, new): (Vec<_>, Vec<_>) = jobs.into_iter().partition(Job::is_essential);
+        new.into_iter().for_each(|job| job.fail(&error));
+        let retry = matches!(error, SpoolError::Full) && !essential.is_empty() && self.reserve.release();
+        let failed = if retry { self.commit(essential) } else { Err((error, essential)) };
+        if let Err((error, jobs)) = failed {
+            jobs.into_iter().for_each(|job| job.fail(&error));
+        }
+    }
+
+    /// Writes the jobs, all or none; the refused ones come back.
+    fn commit(&mut self, jobs: Vec<Job>) -> Result<(), (SpoolError, Vec<Job>)> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let weight = jobs.iter().map(Job::weight).sum::<usize>();
+        if let Err(error) = self.make_room(weight as u64) {
+            return Err((error, jobs));
+        }
+        let planned = self.encode(jobs);
+        let durable = planned.iter().any(|(job, _)| matches!(job, Job::Write(..)));
+        match self.write(durable) {
+            Ok(()) => {
+                planned.into_iter().for_each(|(job, effect)| self.finish(job, effect));
+                Ok(())
+            }
+            Err(error) => Err((error, planned.into_iter().map(|(job, _)| job).collect())),
+        }
+    }
+
+    /// Makes sure that there is a segment to write to, with room for so many octets.
+    fn make_room(&mut self, octets: u64) -> Result<(), SpoolError> {
+        if let Some((since, error)) = &self.log.rest {
+            if since.elapsed() < REST {
+                return Err(error.clone());
+            }
+            self.log.rest = None;
+        }
+        match &self.log.current {
+            Some(current) if current.end + octets <= self.segment_size || current.end <= SEGMENT_HEADER as u64 => {
+                return Ok(());
+            }
+            Some(current) if current.synced < current.end => match current.file.sync() {
+                Ok(()) => self.seal(|current| current.end),
+                Err(error) => return Err(self.distrust(error)),
+            },
+            Some(_) => self.seal(|current| current.end),
+            None => {}
+        }
+        let current = self.create().map_err(SpoolError::from)?;
+        self.index.set_length(current.number, current.end);
+        self.log.next_number = current.number.saturating_add(1);
+        self.log.batch += 1;
+        self.log.current = Some(current);
+        self.wake_cleaner();
+        Ok(())
+    }
+
+    fn seal(&mut self, length: impl Fn(&Current) -> u64) {
+        if let Some(current) = self.log.current.take() {
+            self.log.sealed_length = length(&current);
+            self.index.set_length(current.number, self.log.sealed_length);
+        }
+    }
+
+    /// The next segment, its header and its name on disk.
+    fn create(&self) -> io::Result<Current> {
+        let number = self.log.next_number;
+        let path = segment::path(&self.folder, number);
+        // The keys of RandomState come from the system's random numbers.
+        let marker = RandomState::new().hash_one(number);
+        let header = SegmentHeader {
+            segment: number,
+            marker,
+            previous_length: self.log.sealed_length,
+            last_id: self.ids.last(),
+        };
+        let create = || {
+            let file = LogFile::create(&path, &self.faults)?;
+            file.write_at(&header.encode(), 0)?;
+            file.sync()?;
+            sync_directory(&self.folder)?;
+            Ok(file)
+        };
+        let length = SEGMENT_HEADER as u64;
+        match create() {
+            Ok(file) => Ok(Current { number, marker, file, end: length, synced: length }),
+            Err(error) => {
+                let _ = std::fs::remove_file(&path);
+                Err(error)
+            }
+        }
+    }
+
+    /// Fills the buffer, and says for each job what it will have done. Jobs that cannot be are answered here.
+    fn encode(&mut self, jobs: Vec<Job>) -> Vec<(Job, Effect)> {
+        let Some(current) = &self.log.current else { return Vec::new() };
+        self.log.buffer.clear();
+        let mut page = Page {
+            number: current.number,
+            marker: current.marker,
+            batch: self.log.batch,
+            start: current.end,
+            out: &mut self.log.buffer,
+        };
+        let mut changed = HashSet::new();
+        let mut planned = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let effect = match &job {
+                Job::Append { id, text, .. } => Ok(Effect::Append(page.body(*id, text))),
+                Job::Write(write, _) => page.write(write, &self.index, &self.log.untrusted, &mut changed),
+                Job::Stop => continue,
+            };
+            match effect {
+                Ok(effect) => planned.push((job, effect)),
+                Err(error) => job.fail(&error),
+            }
+        }
+        planned
+    }
+
+    fn write(&mut self, durable: bool) -> Result<(), SpoolError> {
+        let Some(current) = &mut self.log.current else { return Err(SpoolError::Closed) };
+        if let Err(error) = current.file.write_at(&self.log.buffer, current.end) {
+            let error = SpoolError::from(error);
+            // What was synced is safe. If the rest can be cut off the segment can go on, else it ends here.
+            let full = matches!(error, SpoolError::Full);
+            if !full || current.file.truncate(current.end).is_err() {
+                self.abandon(error.clone());
+            }
+            return Err(error);
+        }
+        current.end += self.log.buffer.len() as u64;
+        if durable {
+            if let Err(error) = current.file.sync() {
+                return Err(self.distrust(error));
+            }
+            current.synced = current.end;
+            self.log.batch += 1;
+        }
+        self.index.set_length(current.number, current.end);
+        Ok(())
+    }
+
+    fn distrust(&mut self, error: io::Error) -> SpoolError {
+        let error = SpoolError::from(error);
+        self.abandon(error.clone());
+        error
+    }
+
+    /// Ends the segment at what is known to be on disk. What comes after it is never read again, and transactions
+    /// with pieces there fail at their commit.
+    fn abandon(&mut self, error: SpoolError) {
+        tracing::error!(%error, "writing to the spool failed; going on in a new segment");
+        if let Some(current) = &self.log.current {
+            self.log.untrusted.push((current.number, current.synced));
+            let _ = current.file.truncate(current.synced);
+        }
+        if !matches!(error, SpoolError::Full) {
+            self.log.rest = Some((Instant::now(), error));
+        }
+        self.seal(|current| current.synced);
+    }
+
+    fn finish(&self, job: Job, effect: Effect) {
+        match (job, effect) {
+            (Job::Append { first, done, .. }, Effect::Append(extent)) => {
+                let hold = first.then(|| self.index.hold(extent.place.segment));
+                drop(done.send(Ok(Piece { extent, hold })));
+            }
+            (Job::Write(write, done), Effect::Write { message, changes, new }) => {
+                let mut shrunk = false;
+                if let Some((id, entry)) = message {
+                    self.index.put(id, entry);
+                    if new {
+                        drop(self.arrivals.send(Due { id, at: 0 }));
+                    }
+                }
+                for (id, place) in changes {
+                    match place {
+                        Some(place) => self.index.set_state(id, place),
+                        None => shrunk |= self.index.remove(id).is_some(),
+                    }
+                }
+                // The transaction's hold goes only after the message has its own.
+                drop(write);
+                drop(done.send(Ok(())));
+                if shrunk {
+                    self.wake_cleaner();
+                }
+            }
+            (job, _) => job.fail(&SpoolError::Broken),
+        }
+    }
+
+    fn wake_cleaner(&self) {
+        // Full means that it has been woken already.
+        let _ = self.cleaner.try_send(());
+    }
+}
+
+/// The batch under way.
+struct Page<'a> {
+    number: u32,
+    marker: u64,
+    batch: u64,
+    start: u64,
+    out: &'a mut Vec<u8>,
+}
+
+impl Page<'_> {
+    fn record(&mut self, kind: Kind, id: MessageId, payload: &[u8]) -> Place {
+        let offset = self.start.saturating_add(self.out.len() as u64);
+        let place = Place { segment: self.number, offset: u32::try_from(offset).unwrap_or(u32::MAX) };
+        let header = RecordHeader {
+            kind,
+            length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
+            id,
+            batch: self.batch,
+            payload_crc: crc32fast::hash(payload),
+        };
+        header.encode(self.marker, self.out);
+        self.out.extend_from_slice(payload);
+        place
+    }
+
+    fn body(&mut self, id: MessageId, text: &Bytes) -> Extent {
+        Extent { place: self.record(Kind::Body, id, text), length: u32::try_from(text.len()).unwrap_or(u32::MAX) }
+    }
+
+    fn write(
+        &mut self,
+        write: &Write,
+        index: &Index,
+        untrusted: &[(u32, u64)],
+        changed: &mut HashSet<MessageId>,
+    ) -> Result<Effect, SpoolError> {
+        let oversized = |(_, change): &(_, Change)| matches!(change, Change::State(state) if state.len() > MAX_PAYLOAD);
+        if write.changes.iter().any(oversized) {
+            return Err(SpoolError::TooLarge);
+        }
+        let mut changes = Vec::new();
+        let message = match &write.message {
+            None => None,
+            Some(message) => {
+                check(message, index, untrusted, changed)?;
+                let entry = self.message(message)?;
+                if let Some((_, Some(state))) = &message.moved {
+                    changes.push((message.id, Some(self.record(Kind::State, message.id, state))));
+                }
+                Some((message.id, entry))
+            }
+        };
+        for (id, change) in &write.changes {
+            changed.insert(*id);
+            changes.push((
+                *id,
+                match change {
+                    Change::State(state) => Some(self.record(Kind::State, *id, state)),
+                    Change::Done => {
+                        self.record(Kind::Done, *id, &[]);
+                        None
+                    }
+                },
+            ));
+        }
+        let new = write.message.as_ref().is_some_and(|message| message.moved.is_none());
+        Ok(Effect::Write { message, changes, new })
+    }
+
+    fn message(&mut self, message: &NewMessage) -> Result<Entry, SpoolError> {
+        let start = self.out.len();
+        let mut accepted = message.accepted.clone();
+        if !message.tail.is_empty() {
+            accepted.extents.push(self.body(message.id, &message.tail));
+        }
+        let payload = accepted.encode();
+        if payload.len() > MAX_PAYLOAD {
+            self.out.truncate(start);
+            return Err(SpoolError::TooLarge);
+        }
+        let place = self.record(Kind::Accepted, message.id, &payload);
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        Ok(Entry {
+            accepted: place,
+            state: None,
+            oldest: accepted.oldest(place),
+            footprint: accepted.footprint(length),
+        })
+    }
+}
+
+/// Whether the message may be accepted: all its pieces are trusted, and a moved one is still as it was.
+fn check(
+    message: &NewMessage,
+    index: &Index,
+    untrusted: &[(u32, u64)],
+    changed: &HashSet<MessageId>,
+) -> Result<(), SpoolError> {
+    let lost = |extent: &Extent| {
+        let end = u64::from(extent.place.offset) + RECORD_HEADER as u64 + u64::from(extent.length);
+        untrusted.iter().any(|&(segment, length)| segment == extent.place.segment && end > length)
+    };
+    if message.accepted.extents.iter().any(lost) {
+        return Err(SpoolError::Io(Arc::new(io::Error::other("a piece of the message could not be written"))));
+    }
+    // A message that ended in this very batch must not be written again after its end.
+    let stale = |(entry, _): &(Entry, _)| changed.contains(&message.id) || index.get(message.id) != Some(*entry);
+    if message.moved.as_ref().is_some_and(stale) { Err(SpoolError::Broken) } else { Ok(()) }
+}
