@@ -1,8 +1,7 @@
 //! The facts of a session: plain data that `policy` judges. Gathered by the session and by [`crate::Profile`]; written
 //! by hand in tables and in `postern explain`.
 
-use std::fmt;
-
+pub use directory::WrongPassword;
 use pki::{PathError, Revocation};
 
 use crate::principal::Principal;
@@ -118,21 +117,6 @@ pub enum PasswordFact {
     Unavailable(String),
 }
 
-/// Why a password did not do: alike to the client, apart in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WrongPassword {
-    /// The person exists.
-    Mismatch,
-    /// Nobody of this name.
-    UnknownUser,
-    /// The name matches several people.
-    SeveralUsers,
-    /// An empty password never reaches a directory (RFC 4513 section 5.1.2).
-    Empty,
-    /// The person has no password.
-    NoPassword,
-}
-
 /// May this person use SMTP AUTH?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowanceFact {
@@ -153,17 +137,5 @@ impl Transport {
             Self::Plain => None,
             Self::Tls(tls) => Some(tls),
         }
-    }
-}
-
-impl fmt::Display for WrongPassword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mismatch => "wrong password",
-            Self::UnknownUser => "unknown user",
-            Self::SeveralUsers => "the user name matches several people",
-            Self::Empty => "empty password",
-            Self::NoPassword => "the person has no password",
-        })
     }
 }

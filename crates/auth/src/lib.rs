@@ -1,5 +1,12 @@
 //! Who the client is: runs certificate and password profiles over `pki` and `directory`, and states the facts.
+//!
+//! A session hands a [`Profile`] the client's certificate chain, or the [`sasl::Credentials`] of an exchange, and gets
+//! [`Facts`] back; `policy` judges them under the profile's [`ProfileRules`].
 
+pub mod profile;
+pub mod settings;
+pub mod sasl;
+pub mod tokens;
 pub mod facts;
 pub mod rules;
 pub mod principal;
@@ -9,4 +16,8 @@ pub use facts::{
     WrongPassword,
 };
 pub use principal::Principal;
+pub use profile::{Contradiction, Epoch, Profile};
 pub use rules::{CertificateRules, Mechanism, OnNotAllowed, OnProblem, PasswordRules, ProfileRules, UnknownMechanism};
+pub use sasl::{Credentials, Exchange, SaslError, Step};
+pub use settings::{CertificateSettings, Mechanisms, PasswordSettings, Settings};
+pub use tokens::certificate_tokens;

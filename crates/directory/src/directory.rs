@@ -1,5 +1,6 @@
 //! One configured directory: the two questions a session asks of it.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::people_file::{PeopleFile, Reload};
 use crate::record::Record;
 use crate::settings::{Kind, Settings};
 use crate::template::Template;
-use crate::tokens::Tokens;
+use crate::tokens::{Token, Tokens};
 
 /// A directory, ready to be asked.
 #[derive(Debug)]
@@ -82,6 +83,18 @@ pub enum WrongPassword {
     NoPassword,
 }
 
+impl fmt::Display for WrongPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mismatch => "wrong password",
+            Self::UnknownUser => "unknown user",
+            Self::SeveralUsers => "the user name matches several people",
+            Self::Empty => "empty password",
+            Self::NoPassword => "the person has no password",
+        })
+    }
+}
+
 /// What the allowance filter says of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allowance {
@@ -136,7 +149,13 @@ impl Directory {
     /// What an administrator should look at, though it is no error: attributes that a filter names and nobody has,
     /// certificates that two people have …
     pub fn notes(&self) -> Vec<String> {
-        self.file.people().notes().to_vec()
+        let mut notes = self.file.people().notes().to_vec();
+        if self.certificate_filter.as_ref().is_some_and(|template| template.uses(Token::AltSecIdRfc822)) {
+            notes.push(
+                "{altsecid:rfc822} is weak: whoever gets a certificate for a mail address gets its account".to_owned(),
+            );
+        }
+        notes
     }
 
     /// See [`PeopleFile::reload_if_changed`]. To be called now and then, and when told to.

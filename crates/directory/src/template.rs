@@ -94,11 +94,13 @@ impl Template {
                 why = Some("an extensible match (\":=\")");
             }
         });
-        let holds_certificate = self.filter.try_map(&mut |value: &Value| match value.as_slice() {
-            pieces if pieces.contains(&Piece::Token(Token::Certificate)) => Err(()),
-            _ => Ok(()),
-        });
-        why.or(holds_certificate.is_err().then_some("{cert} (use {sha256})"))
+        why.or(self.uses(Token::Certificate).then_some("{cert} (use {sha256})"))
+    }
+
+    /// Whether the token stands anywhere in it.
+    pub fn uses(&self, token: Token) -> bool {
+        let look = |value: &Value| if value.contains(&Piece::Token(token)) { Err(()) } else { Ok(()) };
+        self.filter.try_map(&mut { look }).is_err()
     }
 }
 

@@ -1,0 +1,257 @@
+//! A profile at work: asks `pki` and `directory`, and states what they say as facts.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use directory::{Allowance, CertificateMatch, Directory, Password, PasswordMatch, Person, WrongPassword};
+use pki::{Certificate, CrlStore, OnUnknownStatus, Revocation, Time, Trust};
+use protocol::Mailbox;
+
+use crate::facts::{AllowanceFact, Attempt, PasswordFact, PresentedCertificate, QueryFact};
+use crate::principal::Principal;
+use crate::rules::{CertificateRules, Mechanism, OnProblem, PasswordRules, ProfileRules};
+use crate::sasl::Credentials;
+use crate::settings::Settings;
+use crate::tokens::certificate_tokens;
+
+/// A `[authentication.NAME]`, ready to be asked.
+pub struct Profile {
+    /// NAME
+    pub name: String,
+    /// How `policy` is to judge what this profile finds.
+    pub rules: ProfileRules,
+    certificate: Option<CertificateProfile>,
+    password: Option<Arc<Directory>>,
+    crls: CrlStore,
+}
+
+/// What certificates are asked against.
+struct CertificateProfile {
+    trust: Arc<Trust>,
+    directory: Option<Arc<Directory>>,
+}
+
+/// Which lists and people answers rest on. Unequal: a session that keeps an answer may ask again at once, without
+/// waiting for its `recheck_after`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epoch {
+    lists: u64,
+    certificate_people: u64,
+    password_people: u64,
+}
+
+/// Settings of a profile that contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The key below `authentication.NAME`; empty for the whole.
+    pub key: &'static str,
+    /// Where its value stands in the configuration, octets; empty for the whole.
+    pub span: Range<usize>,
+    /// What is wrong, and what would be right.
+    pub text: &'static str,
+}
+
+impl Settings {
+    /// What can only be seen by looking at several keys together.
+    pub fn contradictions(&self) -> Vec<Contradiction> {
+        let mut found = Vec::new();
+        if self.certificate.is_none() && self.password.is_none() {
+            let text = "neither certificate nor password: nobody could be identified; add one, or both";
+            found.push(Contradiction { key: "", span: 0..0, text });
+        }
+        let directory = self.certificate.as_ref().is_some_and(|certificate| certificate.directory.is_some());
+        let problems =
+            [("on_missing", &self.on_missing), ("on_invalid", &self.on_invalid), ("on_no_match", &self.on_no_match)];
+        for (key, setting) in problems {
+            let Some(setting) = setting else { continue };
+            let text = if self.certificate.is_none() {
+                "without `certificate` it has no meaning: leave it out"
+            } else if key == "on_no_match" && !directory {
+                "without `certificate.directory` nobody is looked for: add one, or leave it out"
+            } else if *setting.get_ref() == OnProblem::Fallback && self.password.is_none() {
+                "there is no `password` to fall back to: add one, or write \"reject\""
+            } else {
+                continue;
+            };
+            found.push(Contradiction { key, span: setting.span(), text });
+        }
+        found
+    }
+
+    fn rules(&self, certificate: Option<&Trust>) -> ProfileRules {
+        let or_reject = |setting: &Option<serde_spanned::Spanned<OnProblem>>| {
+            setting.as_ref().map_or(OnProblem::Reject, |setting| *setting.get_ref())
+        };
+        ProfileRules {
+            certificate: certificate.map(|trust| CertificateRules {
+                on_missing: or_reject(&self.on_missing),
+                on_invalid: or_reject(&self.on_invalid),
+                on_no_match: or_reject(&self.on_no_match),
+                on_unknown_status: trust.on_unknown_status(),
+            }),
+            password: self.password.as_ref().map(|password| PasswordRules {
+                mechanisms: password.mechanisms.as_slice().to_vec(),
+                on_not_allowed: password.on_not_allowed,
+            }),
+            recheck_after: self.recheck_after.0,
+        }
+    }
+}
+
+impl Profile {
+    /// Builds a profile of parts that its settings name: what `certificate` and `password` of the settings refer to.
+    pub fn new(
+        name: &str,
+        settings: &Settings,
+        certificate: Option<(Arc<Trust>, Option<Arc<Directory>>)>,
+        password: Option<Arc<Directory>>,
+        crls: CrlStore,
+    ) -> Self {
+        let certificate = certificate.map(|(trust, directory)| CertificateProfile { trust, directory });
+        let rules = settings.rules(certificate.as_ref().map(|certificate| certificate.trust.as_ref()));
+        Self { name: name.to_owned(), rules, certificate, password, crls }
+    }
+
+    /// Which lists and people answers of now rest on.
+    pub fn epoch(&self) -> Epoch {
+        let generation = |directory: Option<&Arc<Directory>>| directory.map_or(0, |directory| directory.generation());
+        let certificate_people = self.certificate.as_ref().and_then(|certificate| certificate.directory.as_ref());
+        Epoch {
+            lists: self.crls.generation(),
+            certificate_people: generation(certificate_people),
+            password_people: generation(self.password.as_ref()),
+        }
+    }
+
+    /// Asks everything about a certificate that the client proved to hold, its own first in `chain`. Beside the facts,
+    /// what was tried, in words.
+    pub async fn certificate(&self, chain: &[impl AsRef<[u8]>], at: Time) -> (PresentedCertificate, Vec<String>) {
+        let Some(profile) = &self.certificate else {
+            let leaf = chain.first().and_then(|der| Certificate::from_der(der.as_ref()).ok());
+            let steps = vec![format!("profile {} asks for no certificate", self.name)];
+            return (presented(leaf.as_ref(), Err(pki::PathError::Empty), Revocation::NotChecked), steps);
+        };
+        let verdict = profile.trust.verify(chain, &self.crls, at);
+        let path = verdict.path.as_ref().map(|_| ()).map_err(Clone::clone);
+        let mut facts = presented(verdict.leaf.as_ref(), path, verdict.revocation.clone());
+        let mut steps = verdict.steps.clone();
+        if let (Some(leaf), Some(directory)) = (&verdict.leaf, &profile.directory)
+            && self.asks(&facts)
+        {
+            let answer = directory.certificate_query(&certificate_tokens(leaf, at)).await;
+            facts.query = query_fact(answer);
+            steps.push(format!("directory {}: {}", directory.name(), told(&facts.query)));
+        }
+        (facts, steps)
+    }
+
+    /// A directory is not asked about what is refused whatever it says.
+    fn asks(&self, facts: &PresentedCertificate) -> bool {
+        let unknown = self.rules.certificate.as_ref().map(|rules| rules.on_unknown_status);
+        facts.path.is_ok()
+            && match facts.revocation {
+                Revocation::Revoked { .. } => false,
+                Revocation::Unknown(_) => unknown != Some(OnUnknownStatus::Reject),
+                Revocation::Good { .. } | Revocation::NotChecked => true,
+            }
+    }
+
+    /// What an AUTH exchange came to.
+    pub async fn attempt(&self, credentials: Credentials, at: Time) -> Attempt {
+        match credentials {
+            Credentials::External { authorization_identity } => Attempt::External { authorization_identity },
+            Credentials::Password { mechanism, user, password } => self.password(mechanism, &user, &password, at).await,
+        }
+    }
+
+    /// Whether `password` is `user`'s, and enough.
+    pub async fn password(&self, mechanism: Mechanism, user: &str, password: &Password, at: Time) -> Attempt {
+        let attempt = |password, allowance| Attempt::Password { mechanism, user: user.to_owned(), password, allowance };
+        let unavailable = |why: String| attempt(PasswordFact::Unavailable(why), AllowanceFact::NotAsked);
+        // Whatever the directory: an empty password is not even asked about (RFC 4513 section 5.1.2).
+        if password.is_empty() {
+            return attempt(PasswordFact::Wrong(WrongPassword::Empty), AllowanceFact::NotAsked);
+        }
+        let Some(directory) = &self.password else {
+            return unavailable(format!("profile {} has no directory for passwords", self.name));
+        };
+        let Ok(now) = jiff::Timestamp::from_second(at.unix()) else {
+            return unavailable("the clock is beyond the calendar".to_owned());
+        };
+        match directory.password_query(user, password, now).await {
+            PasswordMatch::Right { person, allowance } => {
+                attempt(PasswordFact::Right(principal(person)), allowance_fact(allowance))
+            }
+            PasswordMatch::Wrong(why) => attempt(PasswordFact::Wrong(why), AllowanceFact::NotAsked),
+            PasswordMatch::Disabled => attempt(PasswordFact::AccountDisabled, AllowanceFact::NotAsked),
+            PasswordMatch::Unavailable(why) => unavailable(why),
+        }
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Profile").field("name", &self.name).field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+fn presented(
+    leaf: Option<&Certificate>,
+    path: Result<(), pki::PathError>,
+    revocation: Revocation,
+) -> PresentedCertificate {
+    let unreadable = || "(unreadable)".to_owned();
+    PresentedCertificate {
+        subject: leaf.map_or_else(unreadable, |leaf| leaf.subject().to_string()),
+        issuer: leaf.map_or_else(unreadable, |leaf| leaf.issuer().to_string()),
+        serial: leaf.map_or_else(unreadable, |leaf| leaf.serial().hex()),
+        path,
+        revocation,
+        query: QueryFact::NotAsked,
+    }
+}
+
+fn query_fact(answer: CertificateMatch) -> QueryFact {
+    match answer {
+        CertificateMatch::One(person) => QueryFact::One(principal(person)),
+        CertificateMatch::Nobody { why } => QueryFact::Nobody(why),
+        CertificateMatch::Several => QueryFact::Several,
+        CertificateMatch::Unavailable(why) => QueryFact::Unavailable(why),
+    }
+}
+
+fn told(query: &QueryFact) -> String {
+    match query {
+        QueryFact::NotAsked => "not asked".to_owned(),
+        QueryFact::One(principal) => format!("the certificate is {}'s", principal.user_id),
+        QueryFact::Nobody(why) => format!("nobody: {why}"),
+        QueryFact::Several => "several people match".to_owned(),
+        QueryFact::Unavailable(why) => format!("unavailable: {why}"),
+    }
+}
+
+fn allowance_fact(allowance: Allowance) -> AllowanceFact {
+    match allowance {
+        Allowance::NotConfigured => AllowanceFact::NotAsked,
+        Allowance::Allowed => AllowanceFact::Allowed,
+        Allowance::NotAllowed => AllowanceFact::NotAllowed,
+        Allowance::Unavailable(why) => AllowanceFact::Unavailable(why),
+    }
+}
+
+/// A directory may hold what is no address: nobody can send as that, and the rest still holds.
+fn principal(person: Person) -> Principal {
+    let parse = |address: &String| match Mailbox::parse(address) {
+        Ok(mailbox) => Some(mailbox),
+        Err(error) => {
+            tracing::warn!(user_id = person.user_id, address, %error, "an address of the directory is none");
+            None
+        }
+    };
+    let addresses = person.addresses.iter().filter_map(parse).collect();
+    Principal { user_id: person.user_id, addresses }
+}
+
+#[cfg(test)]
+mod tests;

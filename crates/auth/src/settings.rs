@@ -1,0 +1,88 @@
+//! `[authentication.NAME]`
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+use crate::rules::{Mechanism, OnNotAllowed, OnProblem};
+
+/// An authentication profile, as configured.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Certificates authenticate.
+    pub certificate: Option<CertificateSettings>,
+    /// Passwords authenticate.
+    pub password: Option<PasswordSettings>,
+    /// The client shows no certificate; `reject` when left out.
+    pub on_missing: Option<Spanned<OnProblem>>,
+    /// The certificate is invalid or revoked; `reject` when left out.
+    pub on_invalid: Option<Spanned<OnProblem>>,
+    /// The directory knows nobody, or several, by the certificate; `reject` when left out.
+    pub on_no_match: Option<Spanned<OnProblem>>,
+    /// The age of a connection from which each MAIL asks again.
+    #[serde(default = "five_minutes")]
+    pub recheck_after: pki::Span,
+}
+
+/// `certificate = { … }`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateSettings {
+    /// The NAME of a `[trust.NAME]`.
+    pub trust: Spanned<String>,
+    /// The NAME of a `[directory.NAME]`; without it a certificate is judged and identifies nobody.
+    pub directory: Option<Spanned<String>>,
+}
+
+/// `password = { … }`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordSettings {
+    /// The NAME of a `[directory.NAME]`.
+    pub directory: Spanned<String>,
+    /// What AUTH offers, in this order.
+    #[serde(default)]
+    pub mechanisms: Mechanisms,
+    /// The password is right, and the allowance query says no.
+    #[serde(default)]
+    pub on_not_allowed: OnNotAllowed,
+}
+
+/// Mechanisms that prove a password: at least one, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<Mechanism>")]
+pub struct Mechanisms(Vec<Mechanism>);
+
+impl Mechanisms {
+    /// In the order of the configuration.
+    pub fn as_slice(&self) -> &[Mechanism] {
+        &self.0
+    }
+}
+
+impl Default for Mechanisms {
+    fn default() -> Self {
+        Self(vec![Mechanism::Plain, Mechanism::Login])
+    }
+}
+
+impl TryFrom<Vec<Mechanism>> for Mechanisms {
+    type Error = &'static str;
+
+    fn try_from(mechanisms: Vec<Mechanism>) -> Result<Self, Self::Error> {
+        if mechanisms.is_empty() {
+            return Err("no mechanism: write [\"PLAIN\", \"LOGIN\"]");
+        }
+        if mechanisms.contains(&Mechanism::External) {
+            return Err("EXTERNAL proves no password: it is offered where `certificate` is set");
+        }
+        let again = mechanisms.iter().enumerate().any(|(at, one)| mechanisms.iter().skip(at + 1).any(|two| one == two));
+        if again { Err("a mechanism stands twice") } else { Ok(Self(mechanisms)) }
+    }
+}
+
+fn five_minutes() -> pki::Span {
+    pki::Span(Duration::from_secs(300))
+}
