@@ -1,1 +1,28 @@
-fn main() {}
+//! The binary: command line, configuration, and the building, starting, reloading and stopping of the parts.
+
+mod cli;
+mod demo_command;
+mod explain;
+mod run;
+mod small_commands;
+mod gateway;
+mod logging;
+mod config;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(config) => run::run(&config.config),
+        Command::Check(config) => run::check(&config.config),
+        Command::Demo(demo) => demo_command::demo(&demo),
+        Command::Explain(explain) => explain::explain(&explain),
+        Command::Password => small_commands::password(),
+        Command::Completions { shell } => small_commands::completions(shell),
+        Command::Manual { dir } => small_commands::manual(&dir),
+    }
+}

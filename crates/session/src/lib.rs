@@ -19,7 +19,8 @@ mod connections;
 mod settings;
 
 pub use connections::Connections;
-pub use listener::{Listener, Serving};
+pub use listener::{Listener, Serving, no_rules};
+pub use replies::refusal as reply_to;
 pub use session::Server;
 pub use settings::{
     Limits, LimitsSettings, ListenerSettings, ListenerTls, MinVersion, TlsSettings, TraceSettings,

@@ -42,6 +42,11 @@ pub struct Serving {
 /// Nobody is identified where no profile is named.
 static NO_RULES: ProfileRules = ProfileRules { certificate: None, password: None, recheck_after: Duration::MAX };
 
+/// The rules of a listener without a profile.
+pub fn no_rules() -> &'static ProfileRules {
+    &NO_RULES
+}
+
 impl Serving {
     pub(crate) fn rules(&self) -> &ProfileRules {
         self.profile.as_ref().map_or(&NO_RULES, |profile| &profile.rules)

@@ -12,7 +12,8 @@ fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: impl Into<st
     Reply::new(code, Some(EnhancedCode(class, subject, detail)), text)
 }
 
-pub(crate) fn refusal(refusal: &Refusal) -> Reply {
+/// What the client reads.
+pub fn refusal(refusal: &Refusal) -> Reply {
     match refusal {
         // RFC 5321 section 3.1.
         Refusal::AccessDenied => reply(554, (5, 7, 1), "Access denied"),

@@ -174,10 +174,6 @@ struct Possession {
     authorities: Vec<DistinguishedName>,
 }
 
-/// `rsa_pss_pss_sha256` and its sisters (RFC 8446 section 4.2.3): for keys that are RSASSA-PSS themselves.
-const RSA_PSS_KEYS: [SignatureScheme; 3] =
-    [SignatureScheme::Unknown(0x0809), SignatureScheme::Unknown(0x080a), SignatureScheme::Unknown(0x080b)];
-
 impl ClientCertVerifier for Possession {
     fn client_auth_mandatory(&self) -> bool {
         false
@@ -202,7 +198,7 @@ impl ClientCertVerifier for Possession {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify(certificate, message, signed, pki::CurveBinding::Any)
+        verify(pki::TlsVersion::Tls12, certificate, message, signed)
     }
 
     fn verify_tls13_signature(
@@ -211,22 +207,23 @@ impl ClientCertVerifier for Possession {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify(certificate, message, signed, pki::CurveBinding::Scheme)
+        verify(pki::TlsVersion::Tls13, certificate, message, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        use SignatureScheme as Scheme;
-        let mut schemes = vec![
-            Scheme::ECDSA_NISTP256_SHA256,
-            Scheme::ECDSA_NISTP384_SHA384,
-            Scheme::ECDSA_NISTP521_SHA512,
-            Scheme::ED25519,
-            Scheme::RSA_PSS_SHA256,
-            Scheme::RSA_PSS_SHA384,
-            Scheme::RSA_PSS_SHA512,
-        ];
-        schemes.extend(RSA_PSS_KEYS);
-        schemes.extend([Scheme::RSA_PKCS1_SHA256, Scheme::RSA_PKCS1_SHA384, Scheme::RSA_PKCS1_SHA512]);
-        schemes
+        pki::POSSESSION_SCHEMES.into_iter().map(SignatureScheme::from).collect()
     }
+}
+
+fn verify(
+    version: pki::TlsVersion,
+    certificate: &CertificateDer<'_>,
+    message: &[u8],
+    signed: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    let bad = |error: String| rustls::Error::General(format!("client certificate: {error}"));
+    let key = pki::subject_public_key_info(certificate).map_err(|error| bad(error.to_string()))?;
+    pki::verify_possession(key, version, signed.scheme.into(), message, signed.signature())
+        .map_err(|error| bad(error.to_string()))?;
+    Ok(HandshakeSignatureValid::assertion())
 }

@@ -47,7 +47,7 @@ impl<'a> Assembly<'a> {
         let tls = self.required("tls", settings.tls.as_ref(), "[tls] with certificate and key").cloned();
         let server_key = tls.as_ref().and_then(|tls| self.server_key(tls));
         let trusts = self.trusts(&settings.trust);
-        let crls = self.crls(&settings, &trusts, state_dir.as_ref());
+        let crls = self.crls(&settings, &trusts);
         let directories = self.directories(&settings.directory);
         let profiles = self.profiles(&settings.authentication, &trusts, &directories, &crls);
         let policies = self.policies(&settings.policy);
@@ -161,19 +161,18 @@ impl<'a> Assembly<'a> {
         &mut self,
         settings: &Settings,
         trusts: &Parts<Arc<Trust>>,
-        state_dir: Option<&PathBuf>,
     ) -> Option<CrlStore> {
-        let trusts: Vec<Arc<Trust>> = trusts.built.values().cloned().collect();
-        let checked = trusts.iter().any(|trust| !trust.settings().revocation.is_empty());
+        let checked = trusts.built.values().any(|trust| trust.checks_revocation());
+        let issuers = trusts.built.values().flat_map(|trust| trust.certificates());
         if checked && settings.crl.check_inbound && settings.crl.source.is_empty() {
             let problem = Problem::warning(None, "crl", "revocation is to be checked, and there is no [[crl.source]]");
             self.problems.push(problem.mend("add a [[crl.source]] for each issuing CA"));
         }
-        match CrlStore::open(&settings.crl, &trusts, state_dir.map(PathBuf::as_path)) {
+        match CrlStore::open(&settings.crl, issuers) {
             Ok(store) => {
-                for status in store.status().iter().filter_map(|status| status.error.clone().map(|e| (status.name.clone(), e))) {
-                    let (name, error) = status;
-                    let problem = Problem::warning(None, &format!("crl.source {name:?}"), &error);
+                for source in store.status() {
+                    let Some(error) = source.last_error else { continue };
+                    let problem = Problem::warning(None, &format!("crl.source {:?}", source.name), &error);
                     self.problems.push(problem.mend("until it can be read, revocation is unknown for its issuer"));
                 }
                 Some(store)
@@ -315,7 +314,7 @@ impl<'a> Assembly<'a> {
             .collect();
         let groups = SenderGroups::new(groups.into_iter().collect::<Option<_>>()?, default_policy?);
         self.listener_warnings(settings, &groups, profile.as_deref());
-        let authorities = profile.as_deref().map(Profile::authority_names).unwrap_or_default();
+        let authorities = profile.as_deref().map(authority_names).unwrap_or_default();
         let tls = TlsContext::new(tls, Arc::clone(key), authorities)
             .map_err(|error| self.error(settings.name.span(), "listener", error))
             .ok()?;
@@ -375,4 +374,13 @@ impl<'a> Assembly<'a> {
             .map_err(|error| self.problems.push(Problem::error(None, "route", &error.to_string())))
             .ok()
     }
+}
+
+/// The hint for clients with several certificates (RFC 8446 section 4.2.4); none when it would be too long for them.
+fn authority_names(profile: &Profile) -> Vec<Vec<u8>> {
+    /// Some clients, and smart card middleware, choke on longer lists.
+    const MAX_NAMES: usize = 50;
+    let names = profile.certificate.as_ref().map(|certificate| certificate.trust.ca_names()).unwrap_or_default();
+    let names = Some(names).filter(|names| names.len() <= MAX_NAMES).unwrap_or_default();
+    names.iter().map(|name| name.der().to_vec()).collect()
 }
