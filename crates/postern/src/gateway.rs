@@ -1,0 +1,217 @@
+//! The running gateway: starts the parts of a configuration, exchanges them at a reload, stops them in order.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use directory::{Directory, Reload};
+use pki::CrlStore;
+use session::{Connections, Listener, Server, ServerKey, Serving};
+use spool::{Spool, SpoolError};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Configuration, ListenerPlan};
+
+/// Why the gateway does not start, or a reload is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GatewayError {
+    #[error("listener {name:?} cannot listen on {address}: {error}")]
+    Bind { name: String, address: SocketAddr, error: io::Error },
+    #[error("the spool in {dir}: {error}")]
+    Spool { dir: PathBuf, error: SpoolError },
+    #[error("{0} cannot change while the gateway runs: restart it")]
+    NeedsRestart(&'static str),
+}
+
+/// Files that may change under the gateway are looked at this often.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+pub(crate) struct Gateway {
+    hostname: protocol::Domain,
+    state_dir: PathBuf,
+    listeners: HashMap<(String, SocketAddr), Listener>,
+    sessions: TaskTracker,
+    connections: Arc<Connections>,
+    spool: Spool,
+    courier: Arc<arc_swap::ArcSwap<delivery::Courier>>,
+    /// No new sessions, and the old ones to end.
+    stop: CancellationToken,
+    stop_timeout: Duration,
+    /// No deliveries any more.
+    stop_delivery: CancellationToken,
+    delivery: JoinHandle<()>,
+    watching: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Recovers the spool, binds the listeners, and serves.
+    pub(crate) async fn start(configuration: Configuration) -> Result<Self, GatewayError> {
+        let state_dir = configuration.state_dir.clone();
+        let (spool, recovered) = Spool::open(&configuration.spool, &state_dir, &configuration.hostname)
+            .await
+            .map_err(|error| GatewayError::Spool { dir: state_dir.clone(), error })?;
+        recovered.log();
+        let courier = Arc::new(arc_swap::ArcSwap::from_pointee(configuration.courier));
+        let stop_delivery = CancellationToken::new();
+        let delivery = tokio::spawn(spool.clone().run(Arc::clone(&courier), stop_delivery.clone()));
+        let mut gateway = Self {
+            hostname: configuration.hostname,
+            state_dir,
+            listeners: HashMap::new(),
+            sessions: TaskTracker::new(),
+            connections: Arc::default(),
+            spool,
+            courier,
+            stop: CancellationToken::new(),
+            stop_timeout: configuration.limits.stop_timeout,
+            stop_delivery,
+            delivery,
+            watching: watch(configuration.server_key, configuration.directories, configuration.crls),
+        };
+        let server = gateway.server(configuration.limits, configuration.trace);
+        gateway.listen(configuration.listeners, &server)?;
+        Ok(gateway)
+    }
+
+    fn server(&self, limits: session::Limits, trace: session::TraceSettings) -> Arc<Server> {
+        Arc::new(Server {
+            hostname: self.hostname.clone(),
+            limits,
+            trace,
+            spool: self.spool.clone(),
+            connections: Arc::clone(&self.connections),
+            stop: self.stop.clone(),
+        })
+    }
+
+    /// Binds what is new, exchanges what stays, drops what is gone; all or nothing.
+    fn listen(&mut self, plans: Vec<ListenerPlan>, server: &Arc<Server>) -> Result<(), GatewayError> {
+        let mut fresh = Vec::new();
+        let mut kept = Vec::new();
+        for plan in plans {
+            let serving = Arc::new(serving(&plan, server));
+            for address in plan.bind {
+                let key = (plan.name.clone(), address);
+                match self.listeners.contains_key(&key) {
+                    true => kept.push((key, Arc::clone(&serving))),
+                    false => {
+                        let bound = Listener::bind(address, Arc::clone(&serving));
+                        let bound =
+                            bound.map_err(|error| GatewayError::Bind { name: plan.name.clone(), address, error })?;
+                        fresh.push((key, bound));
+                    }
+                }
+            }
+        }
+        let mut listeners = HashMap::new();
+        for (key, serving) in kept {
+            if let Some(listener) = self.listeners.remove(&key) {
+                listener.serve(serving);
+                listeners.insert(key, listener);
+            }
+        }
+        for (key, mut listener) in fresh {
+            tracing::info!(listener = key.0, address = %listener.address(), "listening");
+            listener.start(&self.sessions);
+            listeners.insert(key, listener);
+        }
+        self.listeners = listeners;
+        Ok(())
+    }
+
+    /// Where a listener listens.
+    pub(crate) fn addresses(&self, name: &str) -> Vec<SocketAddr> {
+        let named = self.listeners.iter().filter(|((listener, _), _)| listener == name);
+        named.map(|(_, listener)| listener.address()).collect()
+    }
+
+    /// New sessions get the new configuration, running ones keep theirs.
+    pub(crate) async fn reload(&mut self, configuration: Configuration) -> Result<(), GatewayError> {
+        if configuration.hostname != self.hostname {
+            return Err(GatewayError::NeedsRestart("hostname"));
+        }
+        if configuration.state_dir != self.state_dir {
+            return Err(GatewayError::NeedsRestart("state_dir"));
+        }
+        let server = self.server(configuration.limits.clone(), configuration.trace);
+        self.listen(configuration.listeners, &server)?;
+        self.stop_timeout = configuration.limits.stop_timeout;
+        self.courier.store(Arc::new(configuration.courier));
+        self.watching.abort();
+        self.watching = watch(configuration.server_key, configuration.directories, configuration.crls);
+        Ok(())
+    }
+
+    /// Takes no new sessions, lets transactions under way end, then stops delivery; accepted mail stays in the spool.
+    pub(crate) async fn stop(mut self) {
+        tracing::info!(sessions = self.sessions.len(), "stopping");
+        self.stop.cancel();
+        self.sessions.close();
+        self.listeners.clear();
+        if tokio::time::timeout(self.stop_timeout, self.sessions.wait()).await.is_err() {
+            tracing::warn!(sessions = self.sessions.len(), "sessions did not end in time and are cut off");
+        }
+        self.stop_delivery.cancel();
+        if let Err(error) = self.delivery.await {
+            tracing::error!(%error, "delivery ended badly");
+        }
+        self.watching.abort();
+        tracing::info!("stopped");
+    }
+}
+
+fn serving(plan: &ListenerPlan, server: &Arc<Server>) -> Serving {
+    Serving {
+        name: plan.name.clone(),
+        implicit_tls: plan.implicit_tls,
+        proxy_protocol_from: plan.proxy_protocol_from.clone(),
+        groups: plan.groups.clone(),
+        profile: plan.profile.clone(),
+        tls: plan.tls.clone(),
+        server: Arc::clone(server),
+    }
+}
+
+/// Looks after the files that change without a reload: the server's key, people files, CRLs.
+fn watch(key: Arc<ServerKey>, directories: Vec<Arc<Directory>>, crls: CrlStore) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut looks = tokio::time::interval(WATCH_INTERVAL);
+        loop {
+            looks.tick().await;
+            refresh_key(&key).await;
+            for directory in &directories {
+                refresh_people(directory).await;
+            }
+            let crls = crls.clone();
+            let refreshed = tokio::task::spawn_blocking(move || crls.refresh_due(pki::Time::now())).await;
+            if let Err(error) = refreshed {
+                tracing::error!(%error, "CRLs could not be looked at");
+            }
+        }
+    })
+}
+
+async fn refresh_key(key: &Arc<ServerKey>) {
+    let key = Arc::clone(key);
+    match tokio::task::spawn_blocking(move || key.reload_if_changed()).await {
+        Ok(Ok(false)) => {}
+        Ok(Ok(true)) => tracing::info!("the server's new certificate is in use"),
+        Ok(Err(error)) => tracing::error!(%error, "the server's new certificate is refused; the old one stays in use"),
+        Err(error) => tracing::error!(%error, "the server's certificate could not be looked at"),
+    }
+}
+
+async fn refresh_people(directory: &Directory) {
+    match directory.reload_if_changed().await {
+        Ok(Reload::Unchanged) => {}
+        Ok(_) => tracing::info!(directory = directory.name(), people = directory.people(), "the people file changed"),
+        Err(error) => {
+            tracing::error!(directory = directory.name(), %error, "the new people file is refused; the old one stays in use");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `postern run` and `postern check`.
+
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::problem::{Problem, Severity};
+use crate::config::{self, Configuration};
+use crate::gateway::Gateway;
+use crate::logging;
+
+/// Reports what is wrong with a configuration, or that nothing is.
+pub(crate) fn check(file: &Path) -> ExitCode {
+    let file = match enter_folder(file) {
+        Ok(file) => file,
+        Err(problem) => return refuse(&[problem]),
+    };
+    let reading = config::read(&file);
+    for problem in &reading.problems {
+        println!("{problem}\n");
+    }
+    let count = |severity| reading.problems.iter().filter(|problem| problem.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    println!("{}: {errors} errors, {warnings} warnings", file.display());
+    if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Reads a configuration for a command that needs a sound one; problems go to standard error.
+pub(crate) fn load(file: &Path) -> Result<(PathBuf, Configuration), ExitCode> {
+    let file = enter_folder(file).map_err(|problem| refuse(&[problem]))?;
+    let reading = config::read(&file);
+    match reading.configuration {
+        Some(configuration) => {
+            reading.problems.iter().for_each(|problem| eprintln!("{problem}\n"));
+            Ok((file, configuration))
+        }
+        None => Err(refuse(&reading.problems)),
+    }
+}
+
+fn refuse(problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        eprintln!("{problem}\n");
+    }
+    ExitCode::FAILURE
+}
+
+/// Relative paths in a configuration start from its folder, wherever the gateway is started.
+fn enter_folder(file: &Path) -> Result<PathBuf, Problem> {
+    let refuse = |error: io::Error| {
+        Problem::error(None, &file.display().to_string(), &error.to_string())
+            .mend("name the configuration file with --config, or see the gateway at work with `postern demo`")
+    };
+    let file = file.canonicalize().map_err(refuse)?;
+    if let Some(folder) = file.parent() {
+        std::env::set_current_dir(folder).map_err(refuse)?;
+    }
+    Ok(file)
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(file: &Path) -> ExitCode {
+    let (file, configuration) = match load(file) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    logging::start(&configuration.log);
+    block_on(async move {
+        let mut gateway = match Gateway::start(configuration).await {
+            Ok(gateway) => gateway,
+            Err(error) => {
+                tracing::error!(%error, "the gateway cannot start");
+                return ExitCode::FAILURE;
+            }
+        };
+        match serve(&mut gateway, &file).await {
+            Ok(()) => {}
+            Err(error) => tracing::error!(%error, "signals cannot be received"),
+        }
+        gateway.stop().await;
+        ExitCode::SUCCESS
+    })
+}
+
+/// Handles signals until one of them means the end.
+async fn serve(gateway: &mut Gateway, file: &Path) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(gateway, file).await,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        }
+    }
+}
+
+/// A bad configuration is refused whole, with its errors, and the old one keeps running.
+async fn reload(gateway: &mut Gateway, file: &Path) {
+    let path = file.to_owned();
+    let reading = match tokio::task::spawn_blocking(move || config::read(&path)).await {
+        Ok(reading) => reading,
+        Err(error) => return tracing::error!(%error, "the configuration could not be read"),
+    };
+    for problem in &reading.problems {
+        match problem.severity {
+            Severity::Error => tracing::error!("{problem}"),
+            Severity::Warning => tracing::warn!("{problem}"),
+        }
+    }
+    let Some(configuration) = reading.configuration else {
+        return tracing::error!("the new configuration is refused; the old one keeps running");
+    };
+    match gateway.reload(configuration).await {
+        Ok(()) => tracing::info!("the new configuration is in use"),
+        Err(error) => tracing::error!(%error, "the new configuration is refused; the old one keeps running"),
+    }
+}
+
+/// Runs a future on all cores.
+pub(crate) fn block_on(future: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => {
+            eprintln!("error: threads cannot be started: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Commands that are over in a moment: `password`, `completions`, `manual`.
+
+use std::fs;
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use directory::Password;
+
+use crate::cli::Cli;
+
+/// No password is longer.
+const MAX_PASSWORD: u64 = 4096;
+
+pub(crate) fn password() -> ExitCode {
+    let password = match read_password() {
+        Ok(password) => password,
+        Err(error) => return fail(&format!("no password could be read: {error}")),
+    };
+    if password.is_empty() {
+        return fail("an empty password authenticates nobody: give one");
+    }
+    match directory::hash_password(&password) {
+        Ok(hash) => {
+            println!("{hash}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn read_password() -> io::Result<Password> {
+    if io::stdin().is_terminal() {
+        let first = Password::new(rpassword::prompt_password("Password: ")?);
+        let second = Password::new(rpassword::prompt_password("Again: ")?);
+        return match first.expose() == second.expose() {
+            true => Ok(first),
+            false => Err(io::Error::other("the two are not the same")),
+        };
+    }
+    let mut line = String::new();
+    io::stdin().lock().take(MAX_PASSWORD).read_line(&mut line)?;
+    let password = Password::new(line.trim_end_matches(['\r', '\n']).to_owned());
+    zeroize::Zeroize::zeroize(&mut line);
+    Ok(password)
+}
+
+pub(crate) fn completions(shell: clap_complete::Shell) -> ExitCode {
+    clap_complete::generate(shell, &mut Cli::command(), "postern", &mut io::stdout());
+    ExitCode::SUCCESS
+}
+
+pub(crate) fn manual(dir: &Path) -> ExitCode {
+    let written = fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("{}: {error}", dir.display())),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,112 @@
+//! AUTH: RFC 4954. The exchange is `auth`'s; whether it may run, and what it comes to, is `policy`'s.
+
+use auth::sasl::{Credentials, Exchange, SaslError, Step};
+use auth::{Attempt, Mechanism};
+use policy::{AuthOffer, Refusal};
+use protocol::Reply;
+use protocol::command::Auth;
+use protocol::framing::LineError;
+
+use crate::outcome::End;
+use crate::replies;
+use crate::session::Session;
+use crate::state::State;
+use crate::wire::MAX_LINE;
+
+impl Session {
+    pub(crate) async fn auth(&mut self, state: State, auth: Auth) -> Result<State, End> {
+        // RFC 4954 section 4: AUTH comes after EHLO, and never inside a transaction.
+        let State::Ready(hello) = state else {
+            let what = if state.in_transaction() { "AUTH is not possible inside a mail transaction" } else { "Send EHLO first" };
+            self.reply(&replies::bad_sequence(what)).await?;
+            return Ok(state);
+        };
+        let reply = match self.offered(&auth.mechanism) {
+            Err(refusal) => replies::refusal(&refusal),
+            Ok(mechanism) => {
+                let initial = auth.initial_response.as_ref().map(|response| response.as_base64());
+                match self.exchange(mechanism, initial).await? {
+                    Err(reply) => reply,
+                    Ok(credentials) => Box::pin(self.prove(mechanism, credentials)).await,
+                }
+            }
+        };
+        self.reply(&reply).await?;
+        Ok(State::Ready(hello))
+    }
+
+    /// The mechanism, if this session offers it.
+    fn offered(&self, name: &str) -> Result<Mechanism, Refusal> {
+        match &self.judgement.auth {
+            AuthOffer::Refused(refusal) => Err(refusal.clone()),
+            AuthOffer::Mechanisms(offered) => {
+                let mechanism = name.parse().map_err(|_| Refusal::MechanismNotOffered)?;
+                if offered.contains(&mechanism) { Ok(mechanism) } else { Err(Refusal::MechanismNotOffered) }
+            }
+        }
+    }
+
+    /// Challenges and responses, until the client has said all or given up.
+    async fn exchange(&mut self, mechanism: Mechanism, initial: Option<&str>) -> Result<Result<Credentials, Reply>, End> {
+        let (mut exchange, mut step) = match Exchange::start(mechanism, initial) {
+            Ok(started) => started,
+            Err(error) => return Ok(Err(sasl_error(&error))),
+        };
+        loop {
+            match step {
+                Step::Done(credentials) => return Ok(Ok(credentials)),
+                Step::Challenge(base64) => self.reply(&replies::challenge(base64)).await?,
+            }
+            let until = self.idle_deadline();
+            step = match self.wire.line(MAX_LINE, until, None).await? {
+                Ok(line) => match exchange.respond(&line) {
+                    Ok(step) => step,
+                    Err(error) => return Ok(Err(sasl_error(&error))),
+                },
+                Err(LineError::TooLong) => return Ok(Err(replies::auth_too_long())),
+                Err(_) => {
+                    self.reply(&replies::bare_line_ending()).await?;
+                    return Err(End::Framing);
+                }
+            };
+        }
+    }
+
+    /// Puts the outcome among the facts, and replies with what the judgement makes of it.
+    async fn prove(&mut self, mechanism: Mechanism, credentials: Credentials) -> Reply {
+        self.facts.attempt = match credentials {
+            Credentials::External { authorization_identity } => Attempt::External { authorization_identity },
+            Credentials::Password { user, password } => match &self.serving.profile {
+                Some(profile) => profile.password(mechanism, &user, &password, jiff::Timestamp::now()).await,
+                None => Attempt::None,
+            },
+        };
+        self.judge();
+        match &self.judgement.attempt {
+            Some(Ok(())) => replies::authenticated(),
+            Some(Err(refusal)) => {
+                tracing::info!(listener = self.serving.name, client = %self.client, %mechanism, reason = self.why_not(), "AUTH refused");
+                replies::refusal(refusal)
+            }
+            None => replies::refusal(&Refusal::AuthNotOffered),
+        }
+    }
+
+    /// What the client is not told: which of the reasons it was.
+    fn why_not(&self) -> String {
+        use policy::Question::{Allowance, Attempt};
+        let steps = self.judgement.steps.iter().rev();
+        let mut of_auth = steps.filter(|step| matches!(step.question, Attempt | Allowance));
+        of_auth.next().map(|step| step.answer.to_string()).unwrap_or_default()
+    }
+}
+
+fn sasl_error(error: &SaslError) -> Reply {
+    match error {
+        SaslError::Cancelled => replies::auth_aborted("Authentication cancelled"),
+        SaslError::NotBase64 => replies::bad_base64(),
+        SaslError::TooLong => replies::auth_too_long(),
+        // RFC 4954 section 6: a malformed message of the mechanism proves nothing.
+        _ => replies::refusal(&Refusal::InvalidCredentials),
+    }
+}
