@@ -27,6 +27,10 @@ pub enum CommandError {
     /// The argument is missing, malformed or one too many; the text is the right form: 501 5.5.4.
     #[error("the syntax is: {0}")]
     Syntax(&'static str),
+    /// The argument of BDAT: 501 5.5.4 and close, for octets follow and nobody knows how many. Read as commands they
+    /// would be a way to smuggle some in.
+    #[error("the syntax is: BDAT size [LAST]")]
+    Chunk,
     /// MAIL's path: 501 5.1.7 (for [`AddressError::NeedsSmtpUtf8`] 550 5.6.7).
     #[error("sender: {0}")]
     Sender(AddressError),
@@ -162,7 +166,7 @@ impl Command {
             "MAIL" => parse_mail(argument),
             "RCPT" => parse_rcpt(argument),
             "DATA" => alone(Self::Data, argument, "DATA"),
-            "BDAT" => parse_bdat(argument).ok_or(Syntax("BDAT size [LAST]")),
+            "BDAT" => parse_bdat(argument).ok_or(CommandError::Chunk),
             "RSET" => alone(Self::Rset, argument, "RSET"),
             "NOOP" => Ok(Self::Noop),
             "QUIT" => alone(Self::Quit, argument, "QUIT"),

@@ -1,5 +1,7 @@
 //! What the client sent and nobody has taken yet.
 
+use std::fmt;
+
 use bytes::buf::Limit;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use memchr::{memchr, memchr2};
@@ -38,7 +40,6 @@ impl LineError {
 }
 
 /// The server's input buffer, of bounded size.
-#[derive(Debug)]
 pub struct Inbound {
     buffer: BytesMut,
     capacity: usize,
@@ -46,6 +47,13 @@ pub struct Inbound {
     scanned: usize,
     /// Octets thrown away of a line that is too long, while its end is looked for.
     drained: Option<usize>,
+}
+
+impl fmt::Debug for Inbound {
+    /// Without the octets: there may be a password among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound").field("pending", &self.buffer.len()).finish_non_exhaustive()
+    }
 }
 
 impl Inbound {
