@@ -44,6 +44,14 @@ pub enum CommandError {
 
 use CommandError::{NotImplemented, NotText, Syntax, Unrecognized};
 
+impl CommandError {
+    /// Whether what follows can no longer be told to be commands, so that the connection has to go after the reply.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::Chunk)
+    }
+}
+
 /// The name a client gives at EHLO or HELO.
 ///
 /// RFC 5321 section 4.1.4 forbids refusing mail because the name is not the client's, and mail programs give whatever
