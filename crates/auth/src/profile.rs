@@ -157,6 +157,11 @@ impl Profile {
             }
     }
 
+    /// The trust that certificates are judged under; `None` when the profile has no `certificate`.
+    pub fn trust(&self) -> Option<&Trust> {
+        self.certificate.as_ref().map(|certificate| certificate.trust.as_ref())
+    }
+
     /// What an AUTH exchange came to.
     pub async fn attempt(&self, credentials: Credentials, at: Time) -> Attempt {
         match credentials {
@@ -167,19 +172,37 @@ impl Profile {
 
     /// Whether `password` is `user`'s, and enough.
     pub async fn password(&self, mechanism: Mechanism, user: &str, password: &Password, at: Time) -> Attempt {
-        let attempt = |password, allowance| Attempt::Password { mechanism, user: user.to_owned(), password, allowance };
-        let unavailable = |why: String| attempt(PasswordFact::Unavailable(why), AllowanceFact::NotAsked);
         // Whatever the directory: an empty password is not even asked about (RFC 4513 section 5.1.2).
         if password.is_empty() {
-            return attempt(PasswordFact::Wrong(WrongPassword::Empty), AllowanceFact::NotAsked);
+            return Attempt::Password {
+                mechanism,
+                user: user.to_owned(),
+                password: PasswordFact::Wrong(WrongPassword::Empty),
+                allowance: AllowanceFact::NotAsked,
+            };
         }
+        self.login(mechanism, user, Some(password), at).await
+    }
+
+    /// The fact that [`Profile::password`] would state for the right password. For explanations, never for a session.
+    pub async fn presume(&self, mechanism: Mechanism, user: &str, at: Time) -> Attempt {
+        self.login(mechanism, user, None, at).await
+    }
+
+    async fn login(&self, mechanism: Mechanism, user: &str, password: Option<&Password>, at: Time) -> Attempt {
+        let attempt = |password, allowance| Attempt::Password { mechanism, user: user.to_owned(), password, allowance };
+        let unavailable = |why: String| attempt(PasswordFact::Unavailable(why), AllowanceFact::NotAsked);
         let Some(directory) = &self.password else {
             return unavailable(format!("profile {} has no directory for passwords", self.name));
         };
         let Ok(now) = jiff::Timestamp::from_second(at.unix()) else {
             return unavailable("the clock is beyond the calendar".to_owned());
         };
-        match directory.password_query(user, password, now).await {
+        let answer = match password {
+            Some(password) => directory.password_query(user, password, now).await,
+            None => directory.presume(user, now).await,
+        };
+        match answer {
             PasswordMatch::Right { person, allowance } => {
                 attempt(PasswordFact::Right(principal(person)), allowance_fact(allowance))
             }

@@ -17,6 +17,16 @@ pub struct ProfileRules {
     pub recheck_after: Duration,
 }
 
+impl ProfileRules {
+    /// Passwords are configured, and no problem with a certificate leads to them.
+    pub fn password_never_opens(&self) -> bool {
+        self.password.is_some()
+            && self.certificate.as_ref().is_some_and(|rules| {
+                [rules.on_missing, rules.on_invalid, rules.on_no_match].iter().all(|it| *it == OnProblem::Reject)
+            })
+    }
+}
+
 /// What follows from each problem with a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateRules {

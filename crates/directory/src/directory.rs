@@ -208,6 +208,15 @@ impl Directory {
         if password.is_empty() {
             return PasswordMatch::Wrong(WrongPassword::Empty);
         }
+        self.login(user, Some(password), now).await
+    }
+
+    /// What [`Directory::password_query`] would answer to the right password. For explanations, never for a session.
+    pub async fn presume(&self, user: &str, now: jiff::Timestamp) -> PasswordMatch {
+        self.login(user, None, now).await
+    }
+
+    async fn login(&self, user: &str, password: Option<&Password>, now: jiff::Timestamp) -> PasswordMatch {
         let tokens = Tokens::login(user, now);
         let people = self.file.people();
         let found = match self.login_filter.resolve(&tokens) {
@@ -223,9 +232,12 @@ impl Directory {
         // Before the verification, and for everybody: its time must not depend on the password.
         let allowance = record.as_ref().map(|record| self.allows(&record.entry, &tokens));
         let own_hash = record.as_ref().and_then(|record| record.password.as_ref());
-        let right = match self.verifier.verify(password, own_hash.unwrap_or(people.dummy())).await {
-            Ok(right) => right,
-            Err(error) => return PasswordMatch::Unavailable(error),
+        let right = match password {
+            None => true,
+            Some(password) => match self.verifier.verify(password, own_hash.unwrap_or(people.dummy())).await {
+                Ok(right) => right,
+                Err(error) => return PasswordMatch::Unavailable(error),
+            },
         };
         match (record, allowance) {
             (Some(record), _) if record.disabled => PasswordMatch::Disabled,

@@ -79,7 +79,8 @@ pub(crate) fn read(file: &Path) -> Reading {
 fn read_text(file: &Path) -> Result<String, Problem> {
     let refuse = |message: String| Problem::error(None, &file.display().to_string(), &message);
     let metadata = fs::metadata(file).map_err(|error| {
-        refuse(error.to_string()).mend("name the configuration file with --config, or see it at work with `postern demo`")
+        refuse(error.to_string())
+            .mend("name the configuration file with --config, or see it at work with `postern demo`")
     })?;
     if metadata.len() > MAX_FILE {
         return Err(refuse(format!("larger than {MAX_FILE} octets: this is no configuration")));

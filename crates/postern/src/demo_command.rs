@@ -47,7 +47,10 @@ async fn show(arguments: &Demo) -> Result<ExitCode, Failure> {
     logging::start_in_file(&folder.path("postern.log"))?;
 
     let gateway = start(&folder.path("postern.toml")).await?;
-    println!("The gateway listens: STARTTLS on 127.0.0.1:{}, implicit TLS on 127.0.0.1:{}.", ports.starttls, ports.implicit);
+    println!(
+        "The gateway listens: STARTTLS on 127.0.0.1:{}, implicit TLS on 127.0.0.1:{}.",
+        ports.starttls, ports.implicit
+    );
     println!("Taking the tour …\n");
     let tour = tour::take(&pki, &ports, &next_hop).await?;
     println!("{}\n", tour.table(folder.root()));

@@ -28,7 +28,8 @@ pub(crate) fn explain(arguments: &Explain) -> ExitCode {
         Err(code) => return code,
     };
     let names: Vec<String> = configuration.listeners.iter().map(|listener| listener.name.clone()).collect();
-    let Some(listener) = configuration.listeners.into_iter().find(|listener| listener.name == arguments.listener) else {
+    let Some(listener) = configuration.listeners.into_iter().find(|listener| listener.name == arguments.listener)
+    else {
         return fail(&format!("there is no listener {:?}; there are: {}", arguments.listener, names.join(", ")).into());
     };
     run::block_on(async move {
@@ -84,7 +85,7 @@ impl Explanation {
         let attempt = match (&listener.profile, &arguments.user) {
             (Some(profile), Some(user)) => {
                 let first = rules.password.as_ref().and_then(|password| password.mechanisms.first().copied());
-                profile.presume(first.unwrap_or(Mechanism::Plain), user, jiff::Timestamp::now()).await
+                profile.presume(first.unwrap_or(Mechanism::Plain), user, pki::Time::now()).await
             }
             _ => Attempt::None,
         };
@@ -119,7 +120,7 @@ impl Explanation {
     fn print(self) -> ExitCode {
         println!("{}\n", self.heading);
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["question", "answer", "what follows"]);
         for step in &self.judgement.steps {
             table.add_row([step.question.to_string(), step.answer.to_string(), step.effect.to_string()]);
@@ -165,10 +166,8 @@ impl Explanation {
 }
 
 fn who(identity: Option<&policy::Identified>) -> String {
-    identity.map_or_else(
-        || "without an identity".to_owned(),
-        |identified| format!("as {}", identified.principal.user_id),
-    )
+    identity
+        .map_or_else(|| "without an identity".to_owned(), |identified| format!("as {}", identified.principal.user_id))
 }
 
 /// The reason, and what the client would read.

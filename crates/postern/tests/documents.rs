@@ -31,9 +31,9 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 fn paths_in(markdown: &str) -> Vec<&str> {
     let prose = markdown.split("```").step_by(2);
     let targets = prose.flat_map(|text| {
-        [("](", ')'), ("src=\"", '"'), ("srcset=\"", '"')].into_iter().flat_map(move |(open, close)| {
-            text.split(open).skip(1).filter_map(move |rest| rest.split(close).next())
-        })
+        [("](", ')'), ("src=\"", '"'), ("srcset=\"", '"')]
+            .into_iter()
+            .flat_map(move |(open, close)| text.split(open).skip(1).filter_map(move |rest| rest.split(close).next()))
     });
     targets
         .filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
@@ -71,6 +71,7 @@ fn the_manual_lists_every_page() {
 
 #[test]
 fn the_scan_finds_links() {
-    let text = "[a](b.md) [c](https://example.org/) [d](e/f.md#g) [h](#i) <img src=\"j.svg\">\n```\n[k](l.md)\n```\n[m](n)";
+    let text =
+        "[a](b.md) [c](https://example.org/) [d](e/f.md#g) [h](#i) <img src=\"j.svg\">\n```\n[k](l.md)\n```\n[m](n)";
     assert_eq!(paths_in(text), ["b.md", "e/f.md", "j.svg", "n"]);
 }

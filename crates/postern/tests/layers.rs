@@ -10,10 +10,7 @@ use serde_json::Value;
 
 /// Each crate with the crates it may import, top-down: every one of them stands below it in this table.
 const LAYERS: [(&str, &[&str]); 10] = [
-    (
-        "postern",
-        &["session", "spool", "delivery", "policy", "auth", "directory", "pki", "demo", "protocol"],
-    ),
+    ("postern", &["session", "spool", "delivery", "policy", "auth", "directory", "pki", "demo", "protocol"]),
     ("session", &["policy", "auth", "spool", "delivery", "pki", "protocol"]),
     ("spool", &["delivery", "policy", "protocol"]),
     ("delivery", &["pki", "protocol"]),

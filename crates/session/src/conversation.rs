@@ -69,9 +69,8 @@ async fn turn(session: &mut Session, state: State) -> Result<State, End> {
     match command {
         Ok(command) => serve(session, state, command).await,
         Err(error) => {
-            let utf8 = state.smtputf8();
-            session.reply_in(&replies::command_error(&error), utf8).await?;
-            Ok(state)
+            session.reply_in(&replies::command_error(&error), state.smtputf8()).await?;
+            if error.is_fatal() { Err(End::Framing) } else { Ok(state) }
         }
     }
 }
@@ -105,9 +104,9 @@ async fn refused(
             session.reply(&refusal).await?;
             Ok(state.reset())
         }
-        _ => {
+        command => {
             session.reply(&refusal).await?;
-            Ok(state)
+            if command.is_err_and(|error| error.is_fatal()) { Err(End::Framing) } else { Ok(state) }
         }
     }
 }

@@ -1,7 +1,5 @@
 //! A message on its way from the wire to the spool: trace fields on top, forged ones out, limits held.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use protocol::framing::Violation;
 use protocol::header::{HeaderFilter, HeaderSettings};
@@ -13,7 +11,7 @@ use crate::outcome::End;
 use crate::replies;
 use crate::session::Session;
 use crate::state::{Hello, Transaction};
-use crate::trace::Submission;
+use crate::trace::{Submission, date};
 
 /// The largest header section, octets: far above what mail programs write, far below what hurts.
 const MAX_HEADER: usize = 256 * 1024;
@@ -72,7 +70,7 @@ impl Reception {
             authserv_id: session.hostname().to_owned(),
             max_size: MAX_HEADER,
             // RFC 6409 sections 8.2 and 8.3.
-            date: jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).ok(),
+            date: Some(date(at)),
             message_id: Some(format!("<{id}@{}>", session.hostname())),
         });
         let written = spooling.write(fields.as_bytes()).await;
@@ -177,9 +175,3 @@ impl Session {
         }
     }
 }
-
-/// Shared by reference wherever a session goes.
-const _: fn() = || {
-    fn sendable<T: Send>() {}
-    sendable::<Arc<crate::listener::Serving>>();
-};

@@ -22,7 +22,5 @@ pub use connections::Connections;
 pub use listener::{Listener, Serving, no_rules};
 pub use replies::refusal as reply_to;
 pub use session::Server;
-pub use settings::{
-    Limits, LimitsSettings, ListenerSettings, ListenerTls, MinVersion, TlsSettings, TraceSettings,
-};
+pub use settings::{Limits, LimitsSettings, ListenerSettings, ListenerTls, MinVersion, TlsSettings, TraceSettings};
 pub use tls::{ServerKey, TlsContext, TlsError};

@@ -112,12 +112,7 @@ impl Drop for Listener {
     }
 }
 
-async fn accept(
-    socket: TcpListener,
-    serving: Arc<ArcSwap<Serving>>,
-    cancel: CancellationToken,
-    sessions: TaskTracker,
-) {
+async fn accept(socket: TcpListener, serving: Arc<ArcSwap<Serving>>, cancel: CancellationToken, sessions: TaskTracker) {
     let stop = serving.load().server.stop.clone();
     loop {
         let accepted = tokio::select! {
@@ -159,13 +154,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>) {
 }
 
 /// A connection that never became a session.
-async fn turned_away(
-    mut wire: Wire,
-    serving: &Serving,
-    client: SocketAddr,
-    end: &End,
-    reply: Option<protocol::Reply>,
-) {
+async fn turned_away(mut wire: Wire, serving: &Serving, client: SocketAddr, end: &End, reply: Option<protocol::Reply>) {
     tracing::info!(listener = serving.name, %client, verdict = "refused", %end, "session");
     // On an implicit-TLS port clear text would only confuse the client.
     if let Some(reply) = reply.filter(|_| serving.implicit_tls == ListenerTls::Starttls) {

@@ -45,7 +45,9 @@ impl From<io::Error> for End {
         use io::ErrorKind as Kind;
         match error.kind() {
             // A TLS peer that closes the TCP connection without close_notify is as gone as any other.
-            Kind::UnexpectedEof | Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => Self::ClientGone,
+            Kind::UnexpectedEof | Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => {
+                Self::ClientGone
+            }
             _ => Self::Io(error),
         }
     }

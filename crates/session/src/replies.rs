@@ -3,12 +3,15 @@
 
 use policy::{Refusal, Temporary};
 use protocol::address::AddressError;
-use protocol::transaction::ParameterError;
-use protocol::{CommandError, EnhancedCode, Reply};
+use protocol::{CommandError, EnhancedCode, ParameterError, Reply};
 use spool::SpoolError;
 
 /// A reply with its enhanced code.
-fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: impl Into<std::borrow::Cow<'static, str>>) -> Reply {
+fn reply(
+    code: u16,
+    (class, subject, detail): (u8, u16, u16),
+    text: impl Into<std::borrow::Cow<'static, str>>,
+) -> Reply {
     Reply::new(code, Some(EnhancedCode(class, subject, detail)), text)
 }
 
@@ -28,7 +31,9 @@ pub fn refusal(refusal: &Refusal) -> Reply {
         Refusal::CertificateStatusUnknown => {
             reply(554, (5, 7, 8), "Client certificate not accepted: its revocation status cannot be determined")
         }
-        Refusal::CertificateUnmatched => reply(554, (5, 7, 1), "Client certificate is valid, but belongs to no user here"),
+        Refusal::CertificateUnmatched => {
+            reply(554, (5, 7, 1), "Client certificate is valid, but belongs to no user here")
+        }
         Refusal::CertificateAmbiguous => {
             reply(554, (5, 7, 1), "Client certificate is valid, but does not belong to exactly one user here")
         }

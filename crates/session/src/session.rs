@@ -42,6 +42,7 @@ pub(crate) struct Session {
     pub(crate) tally: Tally,
     pub(crate) opened: Instant,
     checked: Instant,
+    epoch: Option<auth::Epoch>,
     group: String,
     _counted: Counted,
 }
@@ -59,11 +60,8 @@ impl Session {
         let Ok(counted) = server.connections.enter(client.ip(), in_all, per_client) else {
             return Err((wire, Some(replies::too_many_connections()), End::TooManyConnections));
         };
-        let facts = Facts {
-            transport: Transport::Plain,
-            certificate: CertificateFact::NotRequested,
-            attempt: Attempt::None,
-        };
+        let facts =
+            Facts { transport: Transport::Plain, certificate: CertificateFact::NotRequested, attempt: Attempt::None };
         let judgement = judge(&facts, policy, serving.rules());
         if judgement.standing == Standing::Disconnect {
             return Err((wire, None, End::Disconnected));
@@ -79,6 +77,7 @@ impl Session {
             tally: Tally::default(),
             opened: now,
             checked: now,
+            epoch: None,
             group,
             _counted: counted,
             serving,
@@ -154,14 +153,16 @@ impl Session {
             };
         }
         self.checked = Instant::now();
+        self.epoch = self.serving.profile.as_ref().map(|profile| profile.epoch());
         self.judge();
     }
 
-    /// A certificate that was revoked at noon stops sending at noon: asked at each MAIL of an older session.
+    /// A certificate that was revoked at noon stops sending at noon: asked at each MAIL of an older session, and as soon
+    /// as lists or people have changed.
     pub(crate) async fn recheck(&mut self) {
-        let due = self.checked.elapsed() >= self.serving.rules().recheck_after;
-        let examined = matches!(self.facts.certificate, CertificateFact::Presented(_));
-        if examined && (due || self.serving.profile.as_ref().is_some_and(|profile| profile.changed_since(self.checked))) {
+        let Some(profile) = self.serving.profile.as_ref() else { return };
+        let due = self.checked.elapsed() >= profile.rules.recheck_after || self.epoch != Some(profile.epoch());
+        if due && matches!(self.facts.certificate, CertificateFact::Presented(_)) {
             self.examine_certificate().await;
         }
     }

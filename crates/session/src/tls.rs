@@ -117,8 +117,9 @@ fn read_pair(certificate: &Path, key: &Path) -> Result<Loaded, TlsError> {
     if chain.is_empty() {
         return Err(in_file(certificate, "holds no certificate: expected -----BEGIN CERTIFICATE-----".to_owned()));
     }
-    let private = PrivateKeyDer::from_pem_slice(&read(key)?)
-        .map_err(|_| in_file(key, "holds no private key: expected -----BEGIN PRIVATE KEY-----, unencrypted".to_owned()))?;
+    let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| {
+        in_file(key, "holds no private key: expected -----BEGIN PRIVATE KEY-----, unencrypted".to_owned())
+    })?;
     let key = CertifiedKey::from_der(chain, private, &provider()).map_err(|problem| TlsError::Pair {
         certificate: certificate.into(),
         key: key.into(),

@@ -39,7 +39,7 @@ impl Submission<'_> {
             }
             fields.push(')');
         }
-        let date = jiff::fmt::rfc2822::to_string(&self.at.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default();
+        let date = date(self.at);
         let _ = write!(fields, "\r\n\tby {} with {} id {};\r\n\t{date}\r\n", self.hostname, self.with(), self.id);
         let _ = match self.identity {
             // RFC 8601 section 2.7.4; the certificate is SASL EXTERNAL without the word.
@@ -67,6 +67,12 @@ impl Submission<'_> {
             (true, true, true, true) => "UTF8SMTPSA",
         }
     }
+}
+
+/// RFC 5322 section 3.3, in UTC.
+pub(crate) fn date(at: Timestamp) -> String {
+    // Only years beyond 9999 have no such form.
+    jiff::fmt::rfc2822::to_string(&at.to_zoned_datetime(jiff::tz::TimeZone::UTC)).unwrap_or_default()
 }
 
 /// RFC 5321 section 4.1.3.

@@ -205,3 +205,45 @@ fn a_file_without_end_is_not_read_to_its_end() {
     let error = Directory::open("test", &settings(Path::new("/dev/zero"), "")).unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error}");
 }
+
+#[test]
+#[ignore]
+fn scale() {
+    let hash = cheap_hash("x");
+    let mut text = String::new();
+    for n in 0..100_000u64 {
+        text += &format!(
+            "[[person]]\nuser_id = \"user{n}\"\naddresses = [\"user{n}@example.mil\"]\ncertificate = [{{ edipi = \"{:010}\" }}, {{ cn = \"P.{n}\", issuer_cn = \"CA\" }}]\npassword = {hash:?}\nattributes = {{ caccn = \"DOE.JOHN.{:010}\", cacexempt = \"yes\", cacemergency = \"20261201000000Z\" }}\n",
+            n, n
+        );
+    }
+    let rss = || {
+        std::fs::read_to_string("/proc/self/status")
+            .unwrap()
+            .lines()
+            .filter(|l| l.starts_with("VmRSS") || l.starts_with("VmHWM"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    println!("{} MB {}", text.len() / 1_000_000, rss());
+    let t = std::time::Instant::now();
+    let bed = bed(&text, &format!("smtp_auth_query.allowance = {ALLOWANCE:?}"));
+    drop(text);
+    println!("open {:?} {}", t.elapsed(), rss());
+    let mut tokens = Tokens::new();
+    tokens.set(Token::Edipi, "0000050000");
+    tokens.set(Token::CommonName, "P.77");
+    tokens.set(Token::IssuerCommonName, "CA1");
+    let rt = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let t = std::time::Instant::now();
+    for _ in 0..1000 {
+        assert!(matches!(rt.block_on(bed.directory.certificate_query(&tokens)), CertificateMatch::One(_)));
+    }
+    println!("1000 certificate queries {:?}", t.elapsed());
+    let t = std::time::Instant::now();
+    for _ in 0..1000 {
+        assert!(matches!(rt.block_on(bed.password("user777", "x")), PasswordMatch::Right { .. }));
+    }
+    println!("1000 password queries {:?}", t.elapsed());
+}

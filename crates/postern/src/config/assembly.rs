@@ -1,7 +1,6 @@
 //! From settings to parts: names are looked up, files are read, and every problem is collected.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use auth::Profile;
@@ -46,7 +45,7 @@ impl<'a> Assembly<'a> {
         let state_dir = state_dir.map(|dir| dir.get_ref().clone());
         let tls = self.required("tls", settings.tls.as_ref(), "[tls] with certificate and key").cloned();
         let server_key = tls.as_ref().and_then(|tls| self.server_key(tls));
-        let trusts = self.trusts(&settings.trust);
+        let trusts = self.trusts(&settings.trust, settings.crl.check_inbound);
         let crls = self.crls(&settings, &trusts);
         let directories = self.directories(&settings.directory);
         let profiles = self.profiles(&settings.authentication, &trusts, &directories, &crls);
@@ -143,12 +142,16 @@ impl<'a> Assembly<'a> {
         found
     }
 
-    fn trusts(&mut self, settings: &Named<pki::TrustSettings>) -> Parts<Arc<Trust>> {
+    fn trusts(&mut self, settings: &Named<pki::TrustSettings>, check_inbound: bool) -> Parts<Arc<Trust>> {
         self.each("trust", settings, |this, name, settings| {
             let key = format!("trust.{name}");
-            if settings.get_ref().revocation.is_empty() {
+            if settings.get_ref().revocation.is_empty() || !check_inbound {
                 let message = "revocation is switched off: revoked certificates are accepted";
                 this.warn(settings.span(), &key, message, "write revocation = [\"crl\"] and add a [[crl.source]]");
+            }
+            let mut settings = settings.clone();
+            if !check_inbound {
+                settings.get_mut().revocation.clear();
             }
             Trust::load(name, settings.get_ref())
                 .map_err(|error| this.error(settings.span(), &key, error))
@@ -157,14 +160,10 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    fn crls(
-        &mut self,
-        settings: &Settings,
-        trusts: &Parts<Arc<Trust>>,
-    ) -> Option<CrlStore> {
+    fn crls(&mut self, settings: &Settings, trusts: &Parts<Arc<Trust>>) -> Option<CrlStore> {
         let checked = trusts.built.values().any(|trust| trust.checks_revocation());
         let issuers = trusts.built.values().flat_map(|trust| trust.certificates());
-        if checked && settings.crl.check_inbound && settings.crl.source.is_empty() {
+        if checked && settings.crl.source.is_empty() {
             let problem = Problem::warning(None, "crl", "revocation is to be checked, and there is no [[crl.source]]");
             self.problems.push(problem.mend("add a [[crl.source]] for each issuing CA"));
         }
@@ -207,8 +206,11 @@ impl<'a> Assembly<'a> {
         self.each("authentication", settings, |this, name, spanned| {
             let settings = spanned.get_ref();
             let key = format!("authentication.{name}");
-            if settings.certificate.is_none() && settings.password.is_none() {
-                this.error(spanned.span(), &key, "neither certificate nor password: nobody could be identified");
+            for contradiction in settings.contradictions() {
+                let span = if contradiction.span == (0..0) { spanned.span() } else { contradiction.span };
+                let key =
+                    if contradiction.key.is_empty() { key.clone() } else { format!("{key}.{}", contradiction.key) };
+                this.error(span, &key, contradiction.text);
             }
             let mut broken = false;
             let certificate = settings.certificate.as_ref().map(|certificate| {
@@ -251,7 +253,12 @@ impl<'a> Assembly<'a> {
             }
             if relays && policy.smtp_auth != SmtpAuth::Off && !policy.require_tls_to_offer_auth {
                 let message = "passwords may cross the network in clear text";
-                this.warn(settings.span(), &format!("policy.{name}"), message, "write require_tls_to_offer_auth = true");
+                this.warn(
+                    settings.span(),
+                    &format!("policy.{name}"),
+                    message,
+                    "write require_tls_to_offer_auth = true",
+                );
             }
             Some(Arc::new(policy))
         })
@@ -355,20 +362,18 @@ impl<'a> Assembly<'a> {
             }
             let closed = profile.is_some_and(|profile| profile.rules.password_never_opens());
             if policy.verify_client_certificate && closed {
-                let message = "the profile's password is never asked for: on_missing, on_invalid and on_no_match all reject";
+                let message =
+                    "the profile's password is never asked for: on_missing, on_invalid and on_no_match all reject";
                 self.warn(span.clone(), "listener.authentication", message, "write on_missing = \"fallback\"");
             }
         }
     }
 
-    fn courier(
-        &mut self,
-        routes: &[delivery::RouteSettings],
-        hostname: Option<&Domain>,
-    ) -> Option<delivery::Courier> {
+    fn courier(&mut self, routes: &[delivery::RouteSettings], hostname: Option<&Domain>) -> Option<delivery::Courier> {
         if routes.is_empty() && !self.struck.iter().any(|struck| struck.starts_with("route")) {
             let problem = Problem::error(None, "route", "there is none, so no mail could leave");
-            self.problems.push(problem.mend("add a [[route]] with domains = [\"*\"] and hosts = [\"mx.example.org:25\"]"));
+            self.problems
+                .push(problem.mend("add a [[route]] with domains = [\"*\"] and hosts = [\"mx.example.org:25\"]"));
         }
         delivery::Courier::new(routes, hostname?)
             .map_err(|error| self.problems.push(Problem::error(None, "route", &error.to_string())))
@@ -380,7 +385,7 @@ impl<'a> Assembly<'a> {
 fn authority_names(profile: &Profile) -> Vec<Vec<u8>> {
     /// Some clients, and smart card middleware, choke on longer lists.
     const MAX_NAMES: usize = 50;
-    let names = profile.certificate.as_ref().map(|certificate| certificate.trust.ca_names()).unwrap_or_default();
+    let names = profile.trust().map(Trust::ca_names).unwrap_or_default();
     let names = Some(names).filter(|names| names.len() <= MAX_NAMES).unwrap_or_default();
     names.iter().map(|name| name.der().to_vec()).collect()
 }

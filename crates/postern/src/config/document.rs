@@ -82,8 +82,8 @@ fn strike_within(value: &mut Spanned<DeValue<'_>>, error: &Range<usize>, path: &
             let Some(guilty) = array.iter().position(|item| covers(&item.span(), error)) else { return false };
             path.push(format!("[{guilty}]"));
             if !array.get_mut(guilty).is_some_and(|item| strike_within(item, error, path)) {
-                let items = std::mem::take(array).into_iter().enumerate();
-                *array = items.filter(|(index, _)| *index != guilty).map(|(_, item)| item).collect();
+                let others = array.iter().enumerate().filter(|(index, _)| *index != guilty);
+                *array = others.map(|(_, item)| item.clone()).collect();
             }
             true
         }

@@ -128,7 +128,14 @@ impl fmt::Display for Problem {
         write!(f, "{}", self.message)?;
         if let Some(Position { line, column, source, width, .. }) = &self.position {
             let gutter = line.to_string();
-            write!(f, "\n  {gutter} | {source}\n  {0:1$} | {0:2$}{3}", "", gutter.len(), column - 1, "^".repeat(*width))?;
+            write!(
+                f,
+                "\n  {gutter} | {source}\n  {0:1$} | {0:2$}{3}",
+                "",
+                gutter.len(),
+                column - 1,
+                "^".repeat(*width)
+            )?;
         }
         if let Some(mend) = &self.mend {
             write!(f, "\n  mend: {mend}")?;

@@ -31,7 +31,9 @@ impl Folder {
             Err(error) => return Err(format!("{}: {error}", dir.display()).into()),
         };
         if foreign {
-            return Err(format!("{} is not empty, and not a demo's: name another folder with --dir", dir.display()).into());
+            return Err(
+                format!("{} is not empty, and not a demo's: name another folder with --dir", dir.display()).into()
+            );
         }
         fs::create_dir_all(dir)?;
         Ok(Self(dir.canonicalize()?))

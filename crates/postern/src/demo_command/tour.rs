@@ -180,10 +180,11 @@ impl Tour {
 
     pub(super) fn table(&self, root: &Path) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["", "who", "what happened", "the SMTP reply the client saw", "where the message is now"]);
         for row in &self.0 {
-            let place = row.place.as_deref().map(|place| place.strip_prefix(root).unwrap_or(place).display().to_string());
+            let place =
+                row.place.as_deref().map(|place| place.strip_prefix(root).unwrap_or(place).display().to_string());
             table.add_row([
                 Cell::new(if row.as_it_should { "✓" } else { "✗" }),
                 Cell::new(row.who),

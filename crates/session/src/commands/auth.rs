@@ -1,7 +1,7 @@
 //! AUTH: RFC 4954. The exchange is `auth`'s; whether it may run, and what it comes to, is `policy`'s.
 
+use auth::Mechanism;
 use auth::sasl::{Credentials, Exchange, SaslError, Step};
-use auth::{Attempt, Mechanism};
 use policy::{AuthOffer, Refusal};
 use protocol::Reply;
 use protocol::command::Auth;
@@ -17,17 +17,21 @@ impl Session {
     pub(crate) async fn auth(&mut self, state: State, auth: Auth) -> Result<State, End> {
         // RFC 4954 section 4: AUTH comes after EHLO, and never inside a transaction.
         let State::Ready(hello) = state else {
-            let what = if state.in_transaction() { "AUTH is not possible inside a mail transaction" } else { "Send EHLO first" };
+            let what = if state.in_transaction() {
+                "AUTH is not possible inside a mail transaction"
+            } else {
+                "Send EHLO first"
+            };
             self.reply(&replies::bad_sequence(what)).await?;
             return Ok(state);
         };
         let reply = match self.offered(&auth.mechanism) {
             Err(refusal) => replies::refusal(&refusal),
             Ok(mechanism) => {
-                let initial = auth.initial_response.as_ref().map(|response| response.as_base64());
+                let initial = auth.initial_response.as_ref().map(|response| response.as_base64().as_bytes());
                 match self.exchange(mechanism, initial).await? {
                     Err(reply) => reply,
-                    Ok(credentials) => Box::pin(self.prove(mechanism, credentials)).await,
+                    Ok(credentials) => Box::pin(self.prove(credentials)).await,
                 }
             }
         };
@@ -47,23 +51,25 @@ impl Session {
     }
 
     /// Challenges and responses, until the client has said all or given up.
-    async fn exchange(&mut self, mechanism: Mechanism, initial: Option<&str>) -> Result<Result<Credentials, Reply>, End> {
-        let (mut exchange, mut step) = match Exchange::start(mechanism, initial) {
-            Ok(started) => started,
-            Err(error) => return Ok(Err(sasl_error(&error))),
-        };
+    async fn exchange(
+        &mut self,
+        mechanism: Mechanism,
+        initial: Option<&[u8]>,
+    ) -> Result<Result<Credentials, Reply>, End> {
+        let mut step = Exchange::start(mechanism, initial);
         loop {
-            match step {
-                Step::Done(credentials) => return Ok(Ok(credentials)),
-                Step::Challenge(base64) => self.reply(&replies::challenge(base64)).await?,
-            }
+            let exchange = match step {
+                Ok(Step::Done(credentials)) => return Ok(Ok(credentials)),
+                Ok(Step::Challenge(base64, exchange)) => {
+                    self.reply(&replies::challenge(base64)).await?;
+                    exchange
+                }
+                Err(error) => return Ok(Err(sasl_error(error))),
+            };
             let until = self.idle_deadline();
             step = match self.wire.line(MAX_LINE, until, None).await? {
-                Ok(line) => match exchange.respond(&line) {
-                    Ok(step) => step,
-                    Err(error) => return Ok(Err(sasl_error(&error))),
-                },
-                Err(LineError::TooLong) => return Ok(Err(replies::auth_too_long())),
+                Ok(line) => exchange.respond(&line),
+                Err(LineError::TooLong) => Err(SaslError::TooLong),
                 Err(_) => {
                     self.reply(&replies::bare_line_ending()).await?;
                     return Err(End::Framing);
@@ -73,19 +79,15 @@ impl Session {
     }
 
     /// Puts the outcome among the facts, and replies with what the judgement makes of it.
-    async fn prove(&mut self, mechanism: Mechanism, credentials: Credentials) -> Reply {
-        self.facts.attempt = match credentials {
-            Credentials::External { authorization_identity } => Attempt::External { authorization_identity },
-            Credentials::Password { user, password } => match &self.serving.profile {
-                Some(profile) => profile.password(mechanism, &user, &password, jiff::Timestamp::now()).await,
-                None => Attempt::None,
-            },
-        };
+    async fn prove(&mut self, credentials: Credentials) -> Reply {
+        if let Some(profile) = self.serving.profile.as_ref() {
+            self.facts.attempt = profile.attempt(credentials, pki::Time::now()).await;
+        }
         self.judge();
         match &self.judgement.attempt {
             Some(Ok(())) => replies::authenticated(),
             Some(Err(refusal)) => {
-                tracing::info!(listener = self.serving.name, client = %self.client, %mechanism, reason = self.why_not(), "AUTH refused");
+                tracing::info!(listener = self.serving.name, client = %self.client, reason = self.why_not(), "AUTH refused");
                 replies::refusal(refusal)
             }
             None => replies::refusal(&Refusal::AuthNotOffered),
@@ -101,10 +103,10 @@ impl Session {
     }
 }
 
-fn sasl_error(error: &SaslError) -> Reply {
+fn sasl_error(error: SaslError) -> Reply {
     match error {
         SaslError::Cancelled => replies::auth_aborted("Authentication cancelled"),
-        SaslError::NotBase64 => replies::bad_base64(),
+        SaslError::Base64 => replies::bad_base64(),
         SaslError::TooLong => replies::auth_too_long(),
         // RFC 4954 section 6: a malformed message of the mechanism proves nothing.
         _ => replies::refusal(&Refusal::InvalidCredentials),
