@@ -126,7 +126,7 @@ pub enum Command {
     Rcpt(Rcpt),
     /// DATA
     Data,
-    /// BDAT size [LAST]: `size` octets follow, whatever the reply will be (RFC 3030 section 2).
+    /// `BDAT size [LAST]`: `size` octets follow, whatever the reply will be (RFC 3030 section 2).
     Bdat {
         /// Octets in this chunk.
         size: u64,
@@ -147,7 +147,7 @@ pub enum Command {
     Expn(String),
     /// STARTTLS
     StartTls,
-    /// AUTH mechanism [initial-response]
+    /// `AUTH mechanism [initial-response]`
     Auth(Auth),
 }
 
