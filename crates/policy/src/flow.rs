@@ -29,7 +29,7 @@ pub struct PolicySettings {
     pub sender: SenderBinding,
     /// Largest message, in bytes; what SIZE advertises.
     #[serde(default = "default_message_size")]
-    pub max_message_size: Spanned<ByteSize>,
+    pub max_message_size: Spanned<MessageSize>,
     /// Most RCPT TO in one message.
     #[serde(default = "default_recipients")]
     pub max_recipients_per_message: Spanned<u32>,
@@ -39,6 +39,20 @@ pub struct PolicySettings {
     /// Most connections of one client address at a time.
     #[serde(default = "default_connections")]
     pub max_connections_per_client: Spanned<u32>,
+}
+
+/// Octets, written as `25MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct MessageSize(pub u64);
+
+impl TryFrom<String> for MessageSize {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let size: Result<ByteSize, _> = text.parse();
+        size.map(|size| Self(size.as_u64())).map_err(|_| format!("{text:?} is not a size: write 512KiB or 25MiB"))
+    }
 }
 
 /// What a client may do before anything else is asked.
@@ -125,7 +139,7 @@ const MINIMAL_MESSAGE_SIZE: u64 = 64 * 1024;
 impl MailFlowPolicy {
     /// Checks the settings; every problem goes to `report` with its place in the file.
     pub fn new(name: &str, settings: &PolicySettings, mut report: impl FnMut(std::ops::Range<usize>, String)) -> Self {
-        if settings.max_message_size.get_ref().as_u64() < MINIMAL_MESSAGE_SIZE {
+        if settings.max_message_size.get_ref().0 < MINIMAL_MESSAGE_SIZE {
             let mend = "max_message_size must be at least 64KiB (RFC 5321 section 4.5.3.1.7)".to_owned();
             report(settings.max_message_size.span(), mend);
         }
@@ -155,7 +169,7 @@ impl MailFlowPolicy {
             smtp_auth: settings.smtp_auth,
             require_tls_to_offer_auth: settings.require_tls_to_offer_auth,
             sender: settings.sender,
-            max_message_size: settings.max_message_size.get_ref().as_u64(),
+            max_message_size: settings.max_message_size.get_ref().0,
         }
     }
 }
@@ -164,8 +178,8 @@ fn yes() -> bool {
     true
 }
 
-fn default_message_size() -> Spanned<ByteSize> {
-    Spanned::new(0..0, ByteSize::mib(25))
+fn default_message_size() -> Spanned<MessageSize> {
+    Spanned::new(0..0, MessageSize(ByteSize::mib(25).as_u64()))
 }
 
 fn default_recipients() -> Spanned<u32> {

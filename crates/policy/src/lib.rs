@@ -9,7 +9,7 @@ mod judgement;
 mod sender_group;
 mod flow;
 
-pub use flow::{Access, MailFlowPolicy, PolicySettings, SenderBinding, SmtpAuth, TlsRule};
+pub use flow::{Access, MailFlowPolicy, MessageSize, PolicySettings, SenderBinding, SmtpAuth, TlsRule};
 pub use judge::judge;
 pub use judgement::{AuthOffer, Effect, Judgement, Question, Refusal, Standing, Step, Temporary};
 pub use permit::{Clearance, Identified, Permit};

@@ -5,6 +5,8 @@ pub(crate) mod document;
 pub(crate) mod problem;
 pub(crate) mod settings;
 mod assembly;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};

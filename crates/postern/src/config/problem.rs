@@ -85,8 +85,14 @@ impl Problem {
     }
 }
 
+/// The standard library's own words for an address it cannot read.
+const BAD_SOCKET_ADDRESS: &str = "invalid socket address syntax";
+
 /// Serde's "unknown field `x`, expected one of `a`, `b`" in an administrator's words.
 fn reworded(message: &str) -> (String, Option<String>) {
+    if message == BAD_SOCKET_ADDRESS {
+        return (message.to_owned(), Some("write an address with a port, such as 192.0.2.1:25 or [::]:587".to_owned()));
+    }
     let Some((what, expected)) = message.split_once(", expected ") else {
         return match message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
             Some(field) => (format!("`{field}` is missing"), Some(format!("add `{field} = …`"))),
