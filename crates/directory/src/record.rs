@@ -50,7 +50,7 @@ pub(crate) fn read(text: &str, times: &BTreeSet<String>) -> Result<Vec<Record>, 
         // Never the error's own Display: it quotes the line, which may hold a password.
         reader.problem(error.span().map_or(0, |span| span.start), "", error.message());
     }
-    let records = if reader.found.is_empty() { reader.people(root.get_ref()) } else { Vec::new() };
+    let records = if reader.found.is_empty() { reader.people(root.into_inner()) } else { Vec::new() };
     if reader.found.is_empty() {
         return Ok(records);
     }
@@ -95,7 +95,7 @@ impl Reader<'_> {
         self.problem(value.span().start, key, format!("{wanted} is wanted, not {found}"));
     }
 
-    fn people(&mut self, root: &DeTable<'_>) -> Vec<Record> {
+    fn people(&mut self, root: DeTable<'_>) -> Vec<Record> {
         let mut records = Vec::new();
         let mut user_ids = HashMap::new();
         for (key, value) in root {
@@ -104,18 +104,20 @@ impl Reader<'_> {
                 self.problem(key.span().start, key.get_ref(), text);
                 continue;
             }
-            let Some(people) = value.get_ref().as_array() else {
-                self.problem(value.span().start, "person", "each person is written [[person]], in double brackets");
+            let at = value.span().start;
+            let DeValue::Array(people) = value.into_inner() else {
+                self.problem(at, "person", "each person is written [[person]], in double brackets");
                 continue;
             };
             if people.len() > MAX_PEOPLE {
                 let text = format!("{} people; a people file holds {MAX_PEOPLE} at most", people.len());
-                self.problem(value.span().start, "person", text);
+                self.problem(at, "person", text);
                 continue;
             }
-            for person in people.iter() {
+            // By value: each table is freed when its record is made.
+            for person in people {
                 let Some(table) = person.get_ref().as_table() else {
-                    self.wrong_type(person, "person", "a table");
+                    self.wrong_type(&person, "person", "a table");
                     continue;
                 };
                 if let Some(record) = self.person(table, person.span().start) {
