@@ -3,13 +3,12 @@
 use std::fmt;
 
 use crate::address::AddressError;
+use crate::extensions::is_mechanism_name;
 use crate::parameters::ParameterError;
 use crate::transaction::{Mail, Rcpt, TransactionError};
 
 /// RFC 5321 section 4.5.3.1.2, for the name a client greets with.
 const MAX_CLIENT_NAME: usize = 255;
-/// RFC 4422 section 3.1: `sasl-mech = 1*20mech-char`.
-const MAX_MECHANISM: usize = 20;
 
 /// Why a line is not a command, and what RFC 5321 section 4.2.2 and RFC 3463 would have the server say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -233,10 +232,8 @@ fn parse_auth(argument: &str) -> Option<Auth> {
         Some((mechanism, response)) => (mechanism, Some(response)),
         None => (argument, None),
     };
-    let named = (1..=MAX_MECHANISM).contains(&mechanism.len())
-        && mechanism.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let one_word = response.is_none_or(|response| !response.is_empty() && !response.contains(' '));
-    (named && one_word).then(|| Auth {
+    (is_mechanism_name(mechanism) && one_word).then(|| Auth {
         mechanism: mechanism.to_ascii_uppercase(),
         initial_response: response.map(|response| InitialResponse(response.to_owned())),
     })

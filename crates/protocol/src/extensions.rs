@@ -5,8 +5,16 @@ use std::fmt::Write as _;
 
 use crate::reply::Reply;
 
-/// Mechanism names kept of a peer's AUTH line.
-const MAX_MECHANISMS: usize = 32;
+/// Mechanisms kept of a peer's AUTH line; as many as fit into one of ours.
+const MAX_MECHANISMS: usize = 20;
+/// RFC 4422 section 3.1: `sasl-mech = 1*20mech-char`.
+const MAX_MECHANISM_NAME: usize = 20;
+
+/// Whether `name` can be a SASL mechanism's, in any case.
+pub(crate) fn is_mechanism_name(name: &str) -> bool {
+    (1..=MAX_MECHANISM_NAME).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
 
 /// Which extensions a server has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -105,7 +113,8 @@ impl Extensions {
 
     fn take_mechanism(&mut self, mechanism: &str) {
         let mechanism = mechanism.to_ascii_uppercase();
-        if self.auth.len() < MAX_MECHANISMS && !self.auth.contains(&mechanism) {
+        let full = self.auth.len() == MAX_MECHANISMS;
+        if is_mechanism_name(&mechanism) && !full && !self.auth.contains(&mechanism) {
             self.auth.push(mechanism);
         }
     }

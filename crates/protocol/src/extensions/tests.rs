@@ -48,6 +48,7 @@ fn what_servers_say() {
         ("AUTH plain LOGIN PLAIN", Extensions { auth: auth(&["PLAIN", "LOGIN"]), ..none() }),
         ("AUTH=LOGIN PLAIN", Extensions { auth: auth(&["LOGIN", "PLAIN"]), ..none() }),
         ("AUTH", none()),
+        ("AUTH PL@IN \u{e4} ABCDEFGHIJKLMNOPQRSTU X", Extensions { auth: auth(&["X"]), ..none() }),
         ("LIMITS RCPTMAX=20 MAILMAX=5 X=1", Extensions { limits: limits(Some(5), Some(20)), ..none() }),
         ("LIMITS RCPTMAX=0 MAILMAX=1000000", none()),
         ("LIMITS RCPTMAX MAILMAX=-1", none()),
@@ -64,7 +65,10 @@ fn what_servers_say() {
 
 #[test]
 fn mechanisms_are_bounded() {
-    let many: String = (0..100).map(|number| format!(" M{number}")).collect();
-    let reply = Reply::new(250, None, "x").with_line(format!("AUTH{many}"));
-    assert_eq!(Extensions::parse(&reply).auth.len(), MAX_MECHANISMS);
+    // Several lines, for one is cut before it gets there. What is kept fits into one of ours.
+    let line = |from: usize| format!("AUTH{}", (from..from + 20).map(|n| format!(" {n:020}")).collect::<String>());
+    let reply = Reply::new(250, None, "x").with_line(line(0)).with_line(line(20)).with_line(line(40));
+    let offered = Extensions::parse(&reply);
+    assert_eq!(offered.auth.len(), MAX_MECHANISMS);
+    assert_eq!(Extensions::parse(&offered.to_reply("x")), offered);
 }
