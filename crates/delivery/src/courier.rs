@@ -3,38 +3,46 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use protocol::{Domain, EnhancedCode, Envelope};
+use protocol::{Domain, EnhancedCode, Envelope, Recipient};
 use rustls::crypto::CryptoProvider;
 use tokio::time::Instant;
 
-use crate::attempt::{self, Hop, Verdict};
+use crate::connection::{Connection, Opener};
 use crate::error::DeliveryError;
-use crate::outcome::{Cause, Outcome, What};
+use crate::outcome::{Cause, Outcome};
 use crate::pool::Pool;
-use crate::settings::{DomainPattern, Host, RouteSettings};
+use crate::settings::{DomainPattern, RouteSettings, Timeouts, TlsMode};
 use crate::source::MessageSource;
-use crate::tls::{self, Tls};
+use crate::tls::Tls;
+use crate::transaction::{After, Answer, Transacted, Transaction};
 
 /// Knows the routes and delivers along them. Cheap to clone; connections are shared.
 #[derive(Debug, Clone)]
 pub struct Courier {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    hostname: String,
-    routes: Vec<Route>,
-    counters: Arc<Counts>,
+    routes: Arc<[Route]>,
+    counts: Arc<Counts>,
 }
 
 #[derive(Debug)]
 struct Route {
     domains: Vec<DomainPattern>,
-    hosts: Vec<Host>,
-    settings: RouteSettings,
-    tls: Tls,
-    pools: Vec<Pool>,
+    hosts: Vec<NextHop>,
+    max_connections: usize,
+    max_recipients: usize,
+    timeouts: Timeouts,
+}
+
+#[derive(Debug)]
+struct NextHop {
+    opener: Opener,
+    pool: Pool,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    connections: AtomicU64,
+    reused: AtomicU64,
+    replies_lost: AtomicU64,
 }
 
 /// A route of one courier. Another courier, built from other settings, numbers its routes anew.
@@ -46,9 +54,277 @@ pub struct RouteId(u32);
 pub struct Counters {
     /// Connections opened.
     pub connections: u64,
-    /// Messages that went over a connection opened for an earlier one.
+    /// Transactions over a connection that was opened for an earlier one.
     pub reused: u64,
     /// Messages of which nobody knows whether the next hop took them: sent whole, and then no reply. Each may become
     /// a duplicate.
     pub replies_lost: u64,
+}
+
+impl Courier {
+    /// Builds the routes. `hostname` is what EHLO says.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the settings, each with its place in the file.
+    pub fn new(
+        settings: &[RouteSettings],
+        hostname: &Domain,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, Vec<DeliveryError>> {
+        let hostname: Arc<str> = hostname.as_str().into();
+        let mut errors = Vec::new();
+        let mut routes = Vec::new();
+        for settings in settings {
+            check(settings, &mut errors);
+            match Tls::new(settings, provider) {
+                Ok(tls) => routes.push(Route::new(settings, &tls, &hostname)),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(Self { routes: routes.into(), counts: Arc::default() }) } else { Err(errors) }
+    }
+
+    /// The first route that is for this domain.
+    #[must_use]
+    pub fn route(&self, domain: &Domain) -> Option<RouteId> {
+        let at = self.routes.iter().position(|route| route.domains.iter().any(|pattern| pattern.matches(domain)))?;
+        u32::try_from(at).ok().map(RouteId)
+    }
+
+    /// How many attempts along a route may be under way at a time; counting them is the caller's business.
+    #[must_use]
+    pub fn max_connections(&self, route: RouteId) -> usize {
+        self.get(route).map_or(1, |route| route.max_connections)
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            connections: self.counts.connections.load(Ordering::Relaxed),
+            reused: self.counts.reused.load(Ordering::Relaxed),
+            replies_lost: self.counts.replies_lost.load(Ordering::Relaxed),
+        }
+    }
+
+    fn get(&self, route: RouteId) -> Option<&Route> {
+        self.routes.get(usize::try_from(route.0).ok()?)
+    }
+
+    /// Tries to hand the message to the next hop, for the recipients at these positions of the envelope. One outcome for
+    /// each, in their order. Dropping the future breaks the attempt off.
+    pub async fn deliver<S: MessageSource>(
+        &self,
+        route: RouteId,
+        envelope: &Envelope,
+        recipients: &[usize],
+        source: &mut S,
+    ) -> Vec<Outcome> {
+        let mut outcomes = Outcomes::new(recipients.len());
+        let Some(route) = self.get(route) else { return outcomes.finish() };
+        let now = Instant::now();
+        let deadline = now.checked_add(route.timeouts.attempt).unwrap_or(now);
+        for hop in &route.hosts {
+            if outcomes.open().is_empty() || Instant::now() >= deadline {
+                break;
+            }
+            let visit = Visit { route, hop, counts: &self.counts, deadline, envelope, recipients };
+            visit.run(source, &mut outcomes).await;
+        }
+        outcomes.finish()
+    }
+}
+
+fn check(settings: &RouteSettings, errors: &mut Vec<DeliveryError>) {
+    if settings.domains.get_ref().is_empty() {
+        errors.push(DeliveryError::NoDomains(settings.domains.span()));
+    }
+    if settings.hosts.get_ref().is_empty() {
+        errors.push(DeliveryError::NoHosts(settings.hosts.span()));
+    }
+    if *settings.implicit_tls.get_ref() && !matches!(settings.tls, TlsMode::Require | TlsMode::Verify) {
+        errors.push(DeliveryError::ImplicitTls(settings.implicit_tls.span()));
+    }
+    let positive = [
+        ("max_connections", &settings.max_connections),
+        ("max_messages_per_connection", &settings.max_messages_per_connection),
+        ("max_recipients", &settings.max_recipients),
+    ];
+    for (key, value) in positive.into_iter().filter(|(_, value)| *value.get_ref() == 0) {
+        errors.push(DeliveryError::AtLeastOne { key, span: value.span() });
+    }
+}
+
+impl Route {
+    fn new(settings: &RouteSettings, tls: &Tls, hostname: &Arc<str>) -> Self {
+        let hop = |host: &crate::settings::Host| NextHop {
+            opener: Opener {
+                host: host.clone(),
+                tls: tls.clone(),
+                implicit_tls: *settings.implicit_tls.get_ref(),
+                timeouts: settings.timeouts.clone(),
+                hostname: hostname.clone(),
+            },
+            pool: Pool::new(settings.keep_open, *settings.max_messages_per_connection.get_ref()),
+        };
+        let size = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
+        Self {
+            domains: settings.domains.get_ref().clone(),
+            hosts: settings.hosts.get_ref().iter().map(hop).collect(),
+            max_connections: size(*settings.max_connections.get_ref()),
+            max_recipients: size(*settings.max_recipients.get_ref()),
+            timeouts: settings.timeouts.clone(),
+        }
+    }
+}
+
+/// What is known so far, by position in the list of recipients.
+struct Outcomes(Vec<Fate>);
+
+enum Fate {
+    Open(Option<Cause>),
+    Final(Outcome),
+}
+
+impl Outcomes {
+    fn new(count: usize) -> Self {
+        Self((0..count).map(|_| Fate::Open(None)).collect())
+    }
+
+    /// Those whom another host may still serve.
+    fn open(&self) -> Vec<usize> {
+        self.0.iter().enumerate().filter(|(_, fate)| matches!(fate, Fate::Open(_))).map(|(at, _)| at).collect()
+    }
+
+    fn defer(&mut self, at: usize, cause: Cause) {
+        if let Some(Fate::Open(known)) = self.0.get_mut(at) {
+            // What a host said of the recipient says more than that the next one is away.
+            if known.is_none() || !cause.unreachable {
+                *known = Some(cause);
+            }
+        }
+    }
+
+    fn settle(&mut self, at: usize, outcome: Outcome) {
+        if let Some(fate) = self.0.get_mut(at) {
+            *fate = Fate::Final(outcome);
+        }
+    }
+
+    fn finish(self) -> Vec<Outcome> {
+        let late = || Cause::local(None, EnhancedCode(4, 4, 7), "no host was reached within the time of an attempt");
+        let outcome = |fate| match fate {
+            Fate::Final(outcome) => outcome,
+            Fate::Open(cause) => Outcome::Deferred(cause.unwrap_or_else(late)),
+        };
+        self.0.into_iter().map(outcome).collect()
+    }
+}
+
+/// The message at one host.
+struct Visit<'a> {
+    route: &'a Route,
+    hop: &'a NextHop,
+    counts: &'a Counts,
+    deadline: Instant,
+    envelope: &'a Envelope,
+    recipients: &'a [usize],
+}
+
+impl Visit<'_> {
+    async fn run(&self, source: &mut impl MessageSource, outcomes: &mut Outcomes) {
+        let mut open = outcomes.open();
+        let mut connection = None;
+        while !open.is_empty() {
+            let current = match connection.take() {
+                Some(connection) => connection,
+                None => match self.connect().await {
+                    Ok(connection) => connection,
+                    Err(cause) => {
+                        open.iter().for_each(|&at| outcomes.defer(at, cause.clone()));
+                        return;
+                    }
+                },
+            };
+            let batch: Vec<usize> = open.iter().copied().take(self.batch_size(&current)).collect();
+            let Some((current, transacted)) = self.transact(current, &batch, source).await else { continue };
+            let mut again = Vec::new();
+            for (&at, answer) in batch.iter().zip(transacted.answers) {
+                match answer {
+                    Answer::Final(outcome) => outcomes.settle(at, outcome),
+                    Answer::Deferred(cause) => outcomes.defer(at, cause),
+                    Answer::Again(cause) => {
+                        outcomes.defer(at, cause);
+                        again.push(at);
+                    }
+                }
+            }
+            open.drain(..batch.len());
+            again.append(&mut open);
+            open = again;
+            connection = self.release(current, transacted.after, !open.is_empty()).await;
+        }
+    }
+
+    /// RFC 9422 section 4.2 lets a host say how many recipients it takes at a time.
+    fn batch_size(&self, connection: &Connection) -> usize {
+        let limit = connection.extensions.limits.rcpt_max.and_then(|limit| usize::try_from(limit).ok());
+        limit.unwrap_or(usize::MAX).min(self.route.max_recipients).max(1)
+    }
+
+    async fn connect(&self) -> Result<Connection, Cause> {
+        if let Some(mut connection) = self.hop.pool.take() {
+            connection.wire.deadline = self.deadline;
+            return Ok(connection);
+        }
+        let connection = self.hop.opener.open(self.deadline).await?;
+        self.counts.connections.fetch_add(1, Ordering::Relaxed);
+        Ok(connection)
+    }
+
+    /// `None` when the connection was an old one that turned out to be closed: nothing has happened then.
+    async fn transact(
+        &self,
+        mut connection: Connection,
+        batch: &[usize],
+        source: &mut impl MessageSource,
+    ) -> Option<(Connection, Transacted)> {
+        let recipient = |at: &usize| self.envelope.recipients.get(*self.recipients.get(*at)?);
+        let recipients: Vec<&Recipient> = batch.iter().filter_map(recipient).collect();
+        let reused = connection.kept;
+        let transaction = Transaction {
+            host: &self.hop.opener.host,
+            timeouts: &self.route.timeouts,
+            envelope: self.envelope,
+            recipients,
+        };
+        let transacted = transaction.run(&mut connection, source).await;
+        if reused && transacted.after == After::NeverBegun {
+            return None;
+        }
+        self.counts.reused.fetch_add(u64::from(reused), Ordering::Relaxed);
+        self.counts.replies_lost.fetch_add(u64::from(transacted.reply_lost), Ordering::Relaxed);
+        Some((connection, transacted))
+    }
+
+    /// Keeps the connection for the next transaction, this message's or another one's.
+    async fn release(&self, mut connection: Connection, after: After, wanted: bool) -> Option<Connection> {
+        match after {
+            After::Closed | After::NeverBegun => return None,
+            After::Reset => {
+                let limit = self.route.timeouts.command;
+                let sent = connection.wire.send(b"RSET\r\n", limit).await.is_ok();
+                if !sent || !connection.wire.reply(limit).await.is_ok_and(|reply| reply.is_positive()) {
+                    return None;
+                }
+            }
+            After::Idle => {}
+        }
+        connection.kept = true;
+        if wanted {
+            return Some(connection);
+        }
+        self.hop.pool.put(connection);
+        None
+    }
 }

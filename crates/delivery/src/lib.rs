@@ -4,15 +4,19 @@
 //! a client, and says for each recipient what came of it: an [`Outcome`]. When to try again, and whom to tell, is the
 //! spool's business.
 
-//mod courier;
-
+mod courier;
+mod transaction;
+mod pool;
+mod connection;
+mod wire;
 mod tls;
+mod error;
 mod outcome;
 mod source;
-mod error;
 mod settings;
 pub mod duration;
 
+pub use courier::{Counters, Courier, RouteId};
 pub use error::DeliveryError;
 pub use outcome::{Cause, Outcome, What};
 pub use settings::{DomainPattern, Host, RouteSettings, Timeouts, TlsMode};

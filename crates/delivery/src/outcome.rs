@@ -31,6 +31,8 @@ pub struct Cause {
     pub host: Option<Host>,
     /// What happened.
     pub what: What,
+    /// It did not come to a transaction with any host of the route: other messages would fare the same.
+    pub unreachable: bool,
 }
 
 /// Who said no.
@@ -49,12 +51,20 @@ pub enum What {
         status: EnhancedCode,
         /// For logs and notices; one line.
         text: String,
-        /// No host could be reached: the next message need not try either.
-        unreachable: bool,
     },
 }
 
 impl Cause {
+    /// Something that happened on this side, or on the way.
+    pub(crate) fn local(host: Option<&Host>, status: EnhancedCode, text: impl Into<String>) -> Self {
+        Self { host: host.cloned(), what: What::Local { status, text: text.into() }, unreachable: false }
+    }
+
+    /// The next hop's answer to a command.
+    pub(crate) fn reply_to(command: &'static str, host: &Host, reply: Reply) -> Self {
+        Self { host: Some(host.clone()), what: What::Reply { command, reply }, unreachable: false }
+    }
+
     /// The status code for notices (RFC 3464 section 2.3.4): the next hop's own, or the general one of its class.
     #[must_use]
     pub fn status(&self) -> EnhancedCode {
@@ -76,12 +86,6 @@ impl Cause {
             What::Reply { reply, .. } => Some(reply),
             What::Local { .. } => None,
         }
-    }
-
-    /// Whether no host of the route could be reached, so that other messages would fare the same.
-    #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self.what, What::Local { unreachable: true, .. })
     }
 }
 

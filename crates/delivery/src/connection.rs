@@ -1,0 +1,212 @@
+//! A connection to one host, up to the point where mail can go over it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::{EnhancedCode, Extensions, Reply};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::outcome::Cause;
+use crate::settings::{Host, Timeouts};
+use crate::tls::Tls;
+use crate::wire::{Octets, Wire, WireError};
+
+/// RFC 3463 section 3.5: bad connection, no answer from host, routing server failure, security features not supported.
+pub(crate) const NO_ANSWER: EnhancedCode = EnhancedCode(4, 4, 1);
+pub(crate) const BAD_CONNECTION: EnhancedCode = EnhancedCode(4, 4, 2);
+const PROTOCOL_ERROR: EnhancedCode = EnhancedCode(4, 5, 0);
+const NO_TLS: EnhancedCode = EnhancedCode(4, 7, 4);
+const TLS_FAILED: EnhancedCode = EnhancedCode(4, 7, 5);
+/// Saying goodbye is a courtesy.
+const QUIT_LIMIT: Duration = Duration::from_secs(2);
+
+/// How to open connections to a host.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    pub(crate) host: Host,
+    pub(crate) tls: Tls,
+    pub(crate) implicit_tls: bool,
+    pub(crate) timeouts: Timeouts,
+    /// What EHLO says.
+    pub(crate) hostname: Arc<str>,
+}
+
+/// An open connection, after EHLO.
+pub(crate) struct Connection {
+    pub(crate) wire: Wire,
+    pub(crate) extensions: Extensions,
+    /// Messages that went over it.
+    pub(crate) messages: u32,
+    /// It has been kept after a transaction, and the host may have closed it since.
+    pub(crate) kept: bool,
+}
+
+impl Connection {
+    /// QUIT, if the next hop is still there.
+    pub(crate) async fn quit(mut self) {
+        self.wire.deadline = Instant::now() + QUIT_LIMIT;
+        if self.wire.send(b"QUIT\r\n", QUIT_LIMIT).await.is_ok() {
+            drop(self.wire.reply(QUIT_LIMIT).await);
+        }
+    }
+}
+
+impl Opener {
+    /// Connects, starts TLS as the route wants it, says EHLO.
+    pub(crate) async fn open(&self, deadline: Instant) -> Result<Connection, Cause> {
+        let opened = match &self.tls {
+            Tls::Never => self.open_clear(deadline).await,
+            Tls::Must(connector) => self.open_tls(connector, deadline, true).await,
+            Tls::May(connector) => match self.open_tls(connector, deadline, false).await {
+                // RFC 7435: opportunistic security falls back rather than fails.
+                Err(Refused::Handshake(cause)) => {
+                    tracing::info!(host = %self.host, %cause, "TLS does not work with this host; going on in clear text");
+                    self.open_clear(deadline).await
+                }
+                opened => opened,
+            },
+        };
+        opened.map_err(|refused| match refused {
+            Refused::Handshake(cause) | Refused::Other(cause) => Cause { unreachable: true, ..cause },
+        })
+    }
+
+    async fn open_clear(&self, deadline: Instant) -> Result<Connection, Refused> {
+        let mut wire = Wire::new(self.connect(deadline).await?, deadline);
+        self.greeting(&mut wire).await?;
+        let extensions = self.hello(&mut wire).await?;
+        Ok(Connection { wire: wire.erased(), extensions, messages: 0, kept: false })
+    }
+
+    async fn open_tls(&self, connector: &TlsConnector, deadline: Instant, must: bool) -> Result<Connection, Refused> {
+        let stream = self.connect(deadline).await?;
+        if self.implicit_tls {
+            let mut wire = Wire::new(self.handshake(connector, stream, deadline).await?, deadline);
+            self.greeting(&mut wire).await?;
+            return self.greeted(wire).await;
+        }
+        let mut wire = Wire::new(stream, deadline);
+        self.greeting(&mut wire).await?;
+        let extensions = self.hello(&mut wire).await?;
+        let clear = |wire: Wire<TcpStream>, extensions, why: &str| match must {
+            false => Ok(Connection { wire: wire.erased(), extensions, messages: 0, kept: false }),
+            true => Err(self.refuse(NO_TLS, why)),
+        };
+        if !extensions.starttls {
+            return clear(wire, extensions, "it does not offer STARTTLS, and the route requires TLS");
+        }
+        let reply = self.command(&mut wire, "STARTTLS\r\n").await?;
+        if reply.code() != 220 {
+            return clear(wire, extensions, &format!("it refuses STARTTLS, and the route requires TLS: {reply}"));
+        }
+        let stream = wire.into_stream().ok_or_else(|| {
+            // Somebody on the way may have written it: RFC 3207 section 6.
+            self.refuse(PROTOCOL_ERROR, "it sent more than its reply to STARTTLS before TLS began")
+        })?;
+        // What was said before TLS is forgotten with the old wire: RFC 3207 section 4.2.
+        self.greeted(Wire::new(self.handshake(connector, stream, deadline).await?, deadline)).await
+    }
+
+    async fn greeted(&self, mut wire: Wire<TlsStream<TcpStream>>) -> Result<Connection, Refused> {
+        let extensions = self.hello(&mut wire).await?;
+        Ok(Connection { wire: wire.erased(), extensions, messages: 0, kept: false })
+    }
+
+    /// Tries each of the host's addresses.
+    async fn connect(&self, deadline: Instant) -> Result<TcpStream, Refused> {
+        let limit = |limit: Duration| Instant::now().checked_add(limit).map_or(deadline, |end| end.min(deadline));
+        let name = self.host.address();
+        let lookup = tokio::net::lookup_host((name.as_str(), self.host.port()));
+        let timeout = || io::Error::from(io::ErrorKind::TimedOut);
+        let found = timeout_at(limit(self.timeouts.connect), lookup).await.unwrap_or_else(|_| Err(timeout()));
+        let addresses =
+            found.map_err(|error| self.refuse(NO_ANSWER, format!("its name cannot be looked up: {error}")))?;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+        for address in addresses {
+            let connecting = timeout_at(limit(self.timeouts.connect), TcpStream::connect(address)).await;
+            match connecting.unwrap_or_else(|_| Err(timeout())) {
+                Ok(stream) => {
+                    // Commands are small and wait for their replies.
+                    drop(stream.set_nodelay(true));
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(self.refuse(NO_ANSWER, format!("it cannot be connected to: {last}")))
+    }
+
+    async fn handshake(
+        &self,
+        connector: &TlsConnector,
+        stream: TcpStream,
+        deadline: Instant,
+    ) -> Result<TlsStream<TcpStream>, Refused> {
+        let until = Instant::now().checked_add(self.timeouts.handshake).map_or(deadline, |end| end.min(deadline));
+        let refused = |text: String| Refused::Handshake(Cause::local(Some(&self.host), TLS_FAILED, text));
+        match timeout_at(until, connector.connect(self.host.name().clone(), stream)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(refused(format!("the TLS handshake failed: {error}"))),
+            Err(_) => Err(refused("the TLS handshake took too long".to_owned())),
+        }
+    }
+
+    async fn greeting<S: Octets>(&self, wire: &mut Wire<S>) -> Result<(), Refused> {
+        let reply = wire.reply(self.timeouts.greeting).await.map_err(|error| self.broken("the greeting", &error))?;
+        // RFC 5321 section 3.1: 554 says that there is no mail service, and still another host may have one.
+        if reply.is_positive() { Ok(()) } else { Err(self.answered("connecting", reply)) }
+    }
+
+    /// EHLO, or HELO where that is not known: RFC 5321 section 3.2.
+    async fn hello<S: Octets>(&self, wire: &mut Wire<S>) -> Result<Extensions, Refused> {
+        let reply = self.command(wire, &format!("EHLO {}\r\n", self.hostname)).await?;
+        if reply.is_positive() {
+            return Ok(Extensions::parse(&reply));
+        }
+        if !reply.is_permanent() {
+            return Err(self.answered("EHLO", reply));
+        }
+        let reply = self.command(wire, &format!("HELO {}\r\n", self.hostname)).await?;
+        if reply.is_positive() { Ok(Extensions::default()) } else { Err(self.answered("HELO", reply)) }
+    }
+
+    async fn command<S: Octets>(&self, wire: &mut Wire<S>, line: &str) -> Result<Reply, Refused> {
+        let sent = wire.send(line.as_bytes(), self.timeouts.command).await;
+        let answer = match sent {
+            Ok(()) => wire.reply(self.timeouts.command).await,
+            Err(error) => Err(error),
+        };
+        answer.map_err(|error| self.broken(line.split_whitespace().next().unwrap_or_default(), &error))
+    }
+
+    fn refuse(&self, status: EnhancedCode, text: impl Into<String>) -> Refused {
+        Refused::Other(Cause::local(Some(&self.host), status, text))
+    }
+
+    fn broken(&self, step: &str, error: &WireError) -> Refused {
+        self.refuse(status_of(error), format!("{error} ({step})"))
+    }
+
+    /// A host that does not want to talk; 5yz is about this host, and not about the message.
+    fn answered(&self, command: &'static str, reply: Reply) -> Refused {
+        Refused::Other(Cause::reply_to(command, &self.host, reply))
+    }
+}
+
+/// RFC 3463 for a conversation that broke.
+pub(crate) fn status_of(error: &WireError) -> EnhancedCode {
+    match error {
+        WireError::Timeout | WireError::Closed | WireError::Io(_) => BAD_CONNECTION,
+        WireError::NoReply(_) => PROTOCOL_ERROR,
+    }
+}
+
+/// Why there is no connection.
+enum Refused {
+    Handshake(Cause),
+    Other(Cause),
+}

@@ -1,0 +1,76 @@
+//! Connections to one host that wait for the next message.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::connection::Connection;
+
+/// The idle connections to one host.
+pub(crate) struct Pool {
+    idle: Arc<Mutex<Idle>>,
+    keep_open: Duration,
+    max_messages: u32,
+}
+
+#[derive(Default)]
+struct Idle {
+    connections: Vec<(Instant, Connection)>,
+    /// A task is there that closes them in time.
+    watched: bool,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("idle", &lock(&self.idle).connections.len()).finish_non_exhaustive()
+    }
+}
+
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    pub(crate) fn new(keep_open: Duration, max_messages: u32) -> Self {
+        Self { idle: Arc::default(), keep_open, max_messages }
+    }
+
+    /// The connection used last, which is the one least likely to have been closed.
+    pub(crate) fn take(&self) -> Option<Connection> {
+        let (until, connection) = lock(&self.idle).connections.pop()?;
+        (until > Instant::now()).then_some(connection)
+    }
+
+    /// Keeps a connection for the next message, or says QUIT to one that has served long enough.
+    pub(crate) fn put(&self, connection: Connection) {
+        if connection.messages >= self.max_messages || self.keep_open.is_zero() {
+            tokio::spawn(connection.quit());
+            return;
+        }
+        let mut idle = lock(&self.idle);
+        idle.connections.push((Instant::now() + self.keep_open, connection));
+        if !std::mem::replace(&mut idle.watched, true) {
+            tokio::spawn(watch(self.idle.clone()));
+        }
+    }
+}
+
+/// Closes each connection when its time has come; ends when none is left.
+async fn watch(pool: Arc<Mutex<Idle>>) {
+    loop {
+        let next = {
+            let mut idle = lock(&pool);
+            let next = idle.connections.iter().map(|(until, _)| *until).min();
+            idle.watched = next.is_some();
+            next
+        };
+        let Some(next) = next else { return };
+        sleep_until(next).await;
+        let now = Instant::now();
+        let expired: Vec<_> = lock(&pool).connections.extract_if(.., |(until, _)| *until <= now).collect();
+        for (_, connection) in expired {
+            connection.quit().await;
+        }
+    }
+}

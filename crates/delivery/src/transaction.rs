@@ -1,0 +1,341 @@
+//! One mail transaction on an open connection: MAIL, RCPT, DATA, the text, and what the next hop said of each.
+
+use protocol::{Body, DotStuffer, EnhancedCode, Envelope, Extensions, ForwardPath, Mail, Rcpt, Recipient, Reply};
+
+use crate::connection::{BAD_CONNECTION, Connection, status_of};
+use crate::outcome::{Cause, Outcome};
+use crate::settings::{Host, Timeouts};
+use crate::source::MessageSource;
+use crate::wire::WireError;
+
+/// Commands sent before their replies are read: few enough that those fit into the socket's buffers, so that no side
+/// waits for the other (RFC 2920 section 3.1).
+const WINDOW: usize = 50;
+/// How long a next hop that closed the connection is listened to for its reason.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// RFC 3463 sections 3.4 and 3.7.
+const TOO_LARGE: EnhancedCode = EnhancedCode(5, 3, 4);
+const NO_8BITMIME: EnhancedCode = EnhancedCode(5, 6, 3);
+const NO_SMTPUTF8: EnhancedCode = EnhancedCode(5, 6, 7);
+const UNREADABLE: EnhancedCode = EnhancedCode(4, 3, 0);
+
+/// What came of one recipient at this host.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// No other host is to be asked.
+    Final(Outcome),
+    /// The next host may do better.
+    Deferred(Cause),
+    /// Too many recipients for one transaction: at once again, in another one (RFC 5321 section 4.5.3.1.10).
+    Again(Cause),
+}
+
+/// What the connection is good for afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The next transaction.
+    Idle,
+    /// The next transaction, after RSET.
+    Reset,
+    /// Nothing.
+    Closed,
+    /// Nothing, and it was so before MAIL was answered: a connection that had been idle for too long.
+    NeverBegun,
+}
+
+/// A transaction to be made.
+pub(crate) struct Transaction<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) timeouts: &'a Timeouts,
+    pub(crate) envelope: &'a Envelope,
+    pub(crate) recipients: Vec<&'a Recipient>,
+}
+
+/// What was answered, for each recipient in order.
+pub(crate) struct Transacted {
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) after: After,
+    /// The whole text went out, and no reply came: nobody knows whether it was taken.
+    pub(crate) reply_lost: bool,
+}
+
+/// The replies so far.
+#[derive(Default)]
+struct Replies {
+    mail: Option<Reply>,
+    recipients: Vec<Reply>,
+    data: Option<Reply>,
+}
+
+enum Step {
+    Mail,
+    Recipient,
+    Data,
+}
+
+impl Transaction<'_> {
+    pub(crate) async fn run(&self, connection: &mut Connection, source: &mut impl MessageSource) -> Transacted {
+        match self.missing(&connection.extensions, source).await {
+            Ok(None) => {}
+            Ok(Some((status, text))) => {
+                let cause = Cause::local(Some(self.host), status, text);
+                return self.all(After::Idle, || Answer::Final(Outcome::Failed(cause.clone())));
+            }
+            Err(cause) => return self.all(After::Idle, || Answer::Deferred(cause.clone())),
+        }
+        let mut replies = Replies::default();
+        if let Err(error) = self.envelope(connection, source.size(), &mut replies).await {
+            return self.broken(replies, &error);
+        }
+        let accepted = replies.recipients.iter().any(Reply::is_positive);
+        let go_on = replies.data.as_ref().is_some_and(Reply::is_intermediate);
+        match (accepted, go_on) {
+            (true, true) => self.text(connection, source, replies).await,
+            (false, true) => self.empty(connection, replies).await,
+            (_, false) => {
+                let closed = replies.all().any(|reply| reply.code() == 421);
+                self.transacted(replies, if closed { After::Closed } else { After::Reset })
+            }
+        }
+    }
+
+    /// What the message needs and the next hop does not have.
+    async fn missing(
+        &self,
+        extensions: &Extensions,
+        source: &mut impl MessageSource,
+    ) -> Result<Option<(EnhancedCode, String)>, Cause> {
+        if let Some(limit) = extensions.size.filter(|&limit| limit > 0 && limit < source.size()) {
+            let text = format!("the message has {} octets, and this host takes at most {limit}", source.size());
+            return Ok(Some((TOO_LARGE, text)));
+        }
+        // RFC 6531 section 3.5.
+        if self.envelope.smtputf8 && !extensions.smtputf8 {
+            return Ok(Some((NO_SMTPUTF8, "the message needs SMTPUTF8, which this host does not offer".to_owned())));
+        }
+        // RFC 6152 section 3. Many clients say 8BITMIME of every message, so look before giving it back.
+        if self.envelope.body == Body::EightBitMime && !extensions.eight_bit_mime && !self.is_seven_bit(source).await? {
+            return Ok(Some((NO_8BITMIME, "the message needs 8BITMIME, which this host does not offer".to_owned())));
+        }
+        Ok(None)
+    }
+
+    async fn is_seven_bit(&self, source: &mut impl MessageSource) -> Result<bool, Cause> {
+        source.rewind();
+        while let Some(octets) = source.next().await.map_err(|error| self.unreadable(&error))? {
+            if !octets.is_ascii() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends the commands, as many at a time as the next hop lets, and collects the replies.
+    async fn envelope(&self, connection: &mut Connection, size: u64, replies: &mut Replies) -> Result<(), WireError> {
+        let window = if connection.extensions.pipelining { WINDOW } else { 1 };
+        let mut commands = self.commands(&connection.extensions, size).into_iter().peekable();
+        while commands.peek().is_some() {
+            let batch: Vec<_> = commands.by_ref().take(window).collect();
+            let lines: String = batch.iter().map(|(_, line)| line.as_str()).collect();
+            connection.wire.send(lines.as_bytes(), self.timeouts.command).await?;
+            for (step, _) in batch {
+                let limit = if matches!(step, Step::Data) { self.timeouts.data } else { self.timeouts.command };
+                let reply = connection.wire.reply(limit).await?;
+                match step {
+                    Step::Mail => replies.mail = Some(reply),
+                    Step::Recipient => replies.recipients.push(reply),
+                    Step::Data => replies.data = Some(reply),
+                }
+            }
+            let refused = replies.mail.as_ref().is_some_and(|reply| !reply.is_positive());
+            let nobody =
+                replies.recipients.len() == self.recipients.len() && !replies.recipients.iter().any(Reply::is_positive);
+            if refused || nobody || replies.all().any(|reply| reply.code() == 421) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn commands(&self, extensions: &Extensions, size: u64) -> Vec<(Step, String)> {
+        let envelope = self.envelope;
+        let mail = Mail {
+            size: extensions.size.map(|_| size),
+            body: Some(envelope.body).filter(|&body| extensions.eight_bit_mime && body == Body::EightBitMime),
+            smtputf8: envelope.smtputf8,
+            ret: envelope.ret.filter(|_| extensions.dsn),
+            envid: envelope.envid.clone().filter(|_| extensions.dsn),
+            ..Mail::new(envelope.reverse_path.clone())
+        };
+        let rcpt = |recipient: &&Recipient| Rcpt {
+            forward_path: ForwardPath::Mailbox(recipient.mailbox.clone()),
+            notify: recipient.notify.filter(|_| extensions.dsn),
+            original: recipient
+                .original
+                .clone()
+                .filter(|original| extensions.dsn && (original.is_ascii() || envelope.smtputf8)),
+        };
+        let mut commands = vec![(Step::Mail, format!("MAIL FROM:{mail}\r\n"))];
+        commands.extend(
+            self.recipients.iter().map(|recipient| (Step::Recipient, format!("RCPT TO:{}\r\n", rcpt(recipient)))),
+        );
+        commands.push((Step::Data, "DATA\r\n".to_owned()));
+        commands
+    }
+
+    /// The text, stuffed, and the next hop's verdict.
+    async fn text(&self, connection: &mut Connection, source: &mut impl MessageSource, replies: Replies) -> Transacted {
+        source.rewind();
+        let mut stuffer = DotStuffer::new();
+        let mut out = Vec::new();
+        loop {
+            match source.next().await {
+                Ok(Some(octets)) => {
+                    out.clear();
+                    stuffer.push(&octets, &mut out);
+                    if let Err(error) = connection.wire.send(&out, self.timeouts.block).await {
+                        return self.interrupted(connection, replies, &error).await;
+                    }
+                }
+                Ok(None) => break,
+                // Without the final dot nothing was sent; the connection can only be dropped.
+                Err(error) => {
+                    let cause = self.unreadable(&error);
+                    return self.accepted(replies, After::Closed, || Answer::Deferred(cause.clone()));
+                }
+            }
+        }
+        out.clear();
+        stuffer.finish(&mut out);
+        let sent = connection.wire.send(&out, self.timeouts.block).await;
+        let reply = match sent {
+            Ok(()) => connection.wire.reply(self.timeouts.end).await,
+            Err(error) => Err(error),
+        };
+        connection.messages = connection.messages.saturating_add(1);
+        match reply {
+            Ok(reply) => {
+                let after = if reply.code() == 421 { After::Closed } else { After::Idle };
+                let dsn = connection.extensions.dsn;
+                self.accepted(replies, after, || self.answer("end of DATA", &reply, dsn))
+            }
+            Err(error) => {
+                let text = format!("{error} (the reply to the whole message); it may have been taken, and come twice");
+                let cause = Cause::local(Some(self.host), BAD_CONNECTION, text);
+                // Another host must not get what this one may have taken.
+                let answer = || Answer::Final(Outcome::Deferred(cause.clone()));
+                Transacted { reply_lost: true, ..self.accepted(replies, After::Closed, answer) }
+            }
+        }
+    }
+
+    /// The next hop closed the connection in the middle of the text; perhaps it said why.
+    async fn interrupted(&self, connection: &mut Connection, replies: Replies, error: &WireError) -> Transacted {
+        let reply = match error {
+            WireError::Closed => connection.wire.reply(LAST_WORDS).await.ok(),
+            _ => None,
+        };
+        match reply.filter(|reply| reply.is_permanent() || reply.is_transient()) {
+            Some(reply) => self.accepted(replies, After::Closed, || self.answer("DATA", &reply, false)),
+            None => {
+                let cause =
+                    Cause::local(Some(self.host), status_of(error), format!("{error} (in the middle of the message)"));
+                self.accepted(replies, After::Closed, || Answer::Deferred(cause.clone()))
+            }
+        }
+    }
+
+    /// Every recipient was refused, and DATA is open all the same: RFC 2920 section 3.1 has an empty message sent.
+    async fn empty(&self, connection: &mut Connection, replies: Replies) -> Transacted {
+        let sent = connection.wire.send(b".\r\n", self.timeouts.block).await.is_ok();
+        let answered = sent && connection.wire.reply(self.timeouts.end).await.is_ok();
+        self.transacted(replies, if answered { After::Reset } else { After::Closed })
+    }
+
+    /// The answers, when it did not come to the text.
+    fn transacted(&self, replies: Replies, after: After) -> Transacted {
+        let refused = replies.mail.clone().filter(|reply| !reply.is_positive());
+        if let Some(reply) = refused {
+            return self.all(after, || self.answer("MAIL FROM", &reply, false));
+        }
+        let data = replies.data.clone();
+        let answer = |reply: Option<&Reply>| match (reply, &data) {
+            // Accepted, and then DATA was refused.
+            (Some(reply), Some(data)) if reply.is_positive() => self.answer("DATA", data, false),
+            (Some(reply), _) => self.answer("RCPT TO", reply, false),
+            (None, _) => self.silent(),
+        };
+        self.each(&replies, after, answer)
+    }
+
+    /// The answers when those accepted so far all share a fate.
+    fn accepted(&self, replies: Replies, after: After, fate: impl Fn() -> Answer) -> Transacted {
+        let someone = replies.recipients.iter().any(Reply::is_positive);
+        self.each(&replies, after, |reply| match reply {
+            Some(reply) if reply.is_positive() => fate(),
+            Some(reply) if someone && is_too_many(reply) => {
+                Answer::Again(Cause::reply_to("RCPT TO", self.host, reply.clone()))
+            }
+            Some(reply) => self.answer("RCPT TO", reply, false),
+            None => self.silent(),
+        })
+    }
+
+    /// The conversation broke before the text. Refusals that were said stand.
+    fn broken(&self, replies: Replies, error: &WireError) -> Transacted {
+        let after = if replies.mail.is_none() { After::NeverBegun } else { After::Closed };
+        let cause = Cause::local(Some(self.host), status_of(error), error.to_string());
+        let refused = replies.mail.clone().filter(|reply| !reply.is_positive());
+        if let Some(reply) = refused {
+            return self.all(After::Closed, || self.answer("MAIL FROM", &reply, false));
+        }
+        self.each(&replies, after, |reply| match reply {
+            Some(reply) if !reply.is_positive() => self.answer("RCPT TO", reply, false),
+            _ => Answer::Deferred(cause.clone()),
+        })
+    }
+
+    fn each(&self, replies: &Replies, after: After, answer: impl Fn(Option<&Reply>) -> Answer) -> Transacted {
+        let answers = (0..self.recipients.len()).map(|at| answer(replies.recipients.get(at))).collect();
+        Transacted { answers, after, reply_lost: false }
+    }
+
+    fn all(&self, after: After, answer: impl Fn() -> Answer) -> Transacted {
+        let answers = self.recipients.iter().map(|_| answer()).collect();
+        Transacted { answers, after, reply_lost: false }
+    }
+
+    fn answer(&self, command: &'static str, reply: &Reply, dsn: bool) -> Answer {
+        if reply.is_positive() && command == "end of DATA" {
+            return Answer::Final(Outcome::Delivered { host: self.host.clone(), reply: reply.clone(), dsn });
+        }
+        let cause = Cause::reply_to(command, self.host, reply.clone());
+        if reply.is_permanent() { Answer::Final(Outcome::Failed(cause)) } else { Answer::Deferred(cause) }
+    }
+
+    /// The next hop ended the conversation (421) before this recipient's turn.
+    fn silent(&self) -> Answer {
+        Answer::Deferred(Cause::local(
+            Some(self.host),
+            BAD_CONNECTION,
+            "the host ended the session before this recipient",
+        ))
+    }
+
+    fn unreadable(&self, error: &std::io::Error) -> Cause {
+        Cause::local(None, UNREADABLE, format!("the message cannot be read from the spool: {error}"))
+    }
+}
+
+impl Replies {
+    fn all(&self) -> impl Iterator<Item = &Reply> {
+        self.mail.iter().chain(&self.recipients).chain(&self.data)
+    }
+}
+
+/// RFC 5321 section 4.5.3.1.10: 452, or 552 from older servers. An enhanced code that says something else is believed.
+fn is_too_many(reply: &Reply) -> bool {
+    let other = reply.enhanced().is_some_and(|EnhancedCode(_, subject, detail)| (subject, detail) != (5, 3));
+    matches!(reply.code(), 452 | 552) && !other
+}

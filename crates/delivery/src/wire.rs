@@ -1,0 +1,102 @@
+//! Octets to and from the next hop, each step within its time.
+
+use std::io;
+use std::time::Duration;
+
+use protocol::{Reply, ReplyParser};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::client::TlsStream;
+
+/// Why the conversation ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireError {
+    #[error("no answer within the time")]
+    Timeout,
+    #[error("the connection was closed")]
+    Closed,
+    #[error("{0}")]
+    Io(io::Error),
+    #[error("what came is no SMTP reply: {0}")]
+    NoReply(String),
+}
+
+impl From<io::Error> for WireError {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Closed,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+pub(crate) trait Octets: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl Octets for TcpStream {}
+impl Octets for TlsStream<TcpStream> {}
+
+/// A connection on which commands go out and replies come in.
+pub(crate) struct Wire<S: ?Sized = dyn Octets> {
+    /// The end of the whole attempt: no step may go beyond it.
+    pub(crate) deadline: Instant,
+    parser: ReplyParser,
+    stream: Box<S>,
+}
+
+impl<S: Octets> Wire<S> {
+    pub(crate) fn new(stream: S, deadline: Instant) -> Self {
+        Self { deadline, parser: ReplyParser::new(), stream: Box::new(stream) }
+    }
+
+    /// The bare stream; `None` when something came that nobody asked for: after STARTTLS it was not protected, and
+    /// must not be taken for an answer to what will be (RFC 3207 section 4.2).
+    pub(crate) fn into_stream(self) -> Option<S> {
+        self.parser.is_empty().then_some(*self.stream)
+    }
+}
+
+impl Wire<TcpStream> {
+    pub(crate) fn erased(self) -> Wire {
+        Wire { deadline: self.deadline, parser: self.parser, stream: self.stream }
+    }
+}
+
+impl Wire<TlsStream<TcpStream>> {
+    pub(crate) fn erased(self) -> Wire {
+        Wire { deadline: self.deadline, parser: self.parser, stream: self.stream }
+    }
+}
+
+impl<S: Octets + ?Sized> Wire<S> {
+    fn until(&self, limit: Duration) -> Instant {
+        Instant::now().checked_add(limit).map_or(self.deadline, |end| end.min(self.deadline))
+    }
+
+    pub(crate) async fn send(&mut self, octets: &[u8], limit: Duration) -> Result<(), WireError> {
+        let until = self.until(limit);
+        let stream = &mut self.stream;
+        let send = async move {
+            stream.write_all(octets).await?;
+            stream.flush().await
+        };
+        timeout_at(until, send).await.map_err(|_| WireError::Timeout)?.map_err(WireError::from)
+    }
+
+    pub(crate) async fn reply(&mut self, limit: Duration) -> Result<Reply, WireError> {
+        let until = self.until(limit);
+        loop {
+            match self.parser.next_reply() {
+                Ok(Some(reply)) => return Ok(reply),
+                Ok(None) => {}
+                Err(error) => return Err(WireError::NoReply(error.to_string())),
+            }
+            let mut space = self.parser.space();
+            let read = self.stream.read_buf(&mut space);
+            if timeout_at(until, read).await.map_err(|_| WireError::Timeout)?? == 0 {
+                return Err(WireError::Closed);
+            }
+        }
+    }
+}
