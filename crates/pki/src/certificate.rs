@@ -270,6 +270,11 @@ pub struct Serial(Box<[u8]>);
 const MAX_SERIAL: usize = 64;
 
 impl Serial {
+    /// From the content octets of a DER INTEGER.
+    pub fn from_octets(octets: &[u8]) -> Self {
+        Self(octets.into())
+    }
+
     /// The content octets of the DER INTEGER: two's complement, most significant first.
     pub fn octets(&self) -> &[u8] {
         &self.0

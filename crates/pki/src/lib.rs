@@ -4,9 +4,13 @@
 //! [`Identity`] is what the certificate says about its holder, as plain data.
 
 mod trust;
+mod cache;
+mod revocation;
 mod crl;
-mod settings;
+mod path;
 mod verdict;
+mod settings;
+mod pool;
 mod identity;
 mod pem;
 mod error;
@@ -21,7 +25,8 @@ mod oid;
 mod der;
 mod hex;
 
-pub use certificate::{subject_public_key_info, Certificate, MAX_CERTIFICATE, Serial};
+pub use certificate::{Certificate, MAX_CERTIFICATE, Serial, subject_public_key_info};
+pub use crl::list::Crl;
 pub use crl::store::{CrlStore, ListStatus, SourceStatus};
 pub use der::Malformed;
 pub use error::Error;

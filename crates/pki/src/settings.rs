@@ -21,9 +21,10 @@ pub struct TrustSettings {
     /// Certificate policies, any one of which the path must have; empty asks for none.
     #[serde(default)]
     pub required_policies: Vec<PolicyOid>,
-    /// RFC 5280 section 6.1.1 (f): refuse a path without any valid policy. Always on where policies are required.
+    /// RFC 5280 section 6.1.1 (f): refuse a path without any valid policy. Left out, it is on where policies are
+    /// required: otherwise certificates without any policy would pass.
     #[serde(default)]
-    pub require_explicit_policy: bool,
+    pub require_explicit_policy: Option<bool>,
     /// RFC 5280 section 6.1.1 (e): policy mappings count for nothing.
     #[serde(default)]
     pub inhibit_policy_mapping: bool,
@@ -57,7 +58,7 @@ impl TrustSettings {
             anchors,
             intermediates: Vec::new(),
             required_policies: Vec::new(),
-            require_explicit_policy: false,
+            require_explicit_policy: None,
             inhibit_policy_mapping: false,
             inhibit_any_policy: false,
             extended_key_usage: KeyPurpose::default(),

@@ -1,14 +1,20 @@
 //! A trust: its anchors and rules, loaded and checked, and the judgement of chains under it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::cache::VerdictCache;
 use crate::certificate::Certificate;
-use crate::crl::store::CrlStore;
+use crate::crl::store::{CrlStore, Snapshot};
 use crate::error::Error;
 use crate::name::Name;
+use crate::path::build::Search;
+use crate::path::rules::Rules;
+use crate::pool::BySubject;
+use crate::revocation;
 use crate::settings::{OnUnknownStatus, TrustSettings};
 use crate::time::Time;
-use crate::verdict::{PathError, Revocation, Verdict};
+use crate::verdict::{PathError, Revocation, ValidPath, Verdict};
 
 /// A trust, ready to judge; cheap to clone.
 #[derive(Clone)]
@@ -19,6 +25,12 @@ struct Inner {
     settings: TrustSettings,
     anchors: Vec<Certificate>,
     intermediates: Vec<Certificate>,
+    anchors_by_subject: BySubject,
+    intermediates_by_subject: BySubject,
+    rules: Rules,
+    /// When anchors and intermediates begin or end to be valid, in order.
+    boundaries: Vec<Time>,
+    cache: VerdictCache,
 }
 
 impl Trust {
@@ -56,7 +68,19 @@ impl Trust {
         if settings.allowed_hashes.is_empty() {
             return Err(empty("allowed_hashes"));
         }
-        Ok(Self(Arc::new(Inner { name: name.to_owned(), settings: settings.clone(), anchors, intermediates })))
+        let mut boundaries: Vec<Time> = anchors.iter().chain(&intermediates).flat_map(boundaries_of).collect();
+        boundaries.sort_unstable();
+        Ok(Self(Arc::new(Inner {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            anchors_by_subject: BySubject::of(anchors.iter().cloned()),
+            intermediates_by_subject: BySubject::of(intermediates.iter().cloned()),
+            anchors,
+            intermediates,
+            rules: Rules::of_clients(settings),
+            boundaries,
+            cache: VerdictCache::new(),
+        })))
     }
 
     /// The name in the configuration.
@@ -108,25 +132,102 @@ impl Trust {
 
     /// Judges the chain that a client presented, its own certificate first, the rest in any order.
     ///
-    /// CPU work of up to some milliseconds where the judgement is not in the cache.
+    /// From the cache where it has been judged and nothing has changed since; else CPU work of up to some
+    /// milliseconds, bounded whatever is presented.
     pub fn verify(&self, chain: &[impl AsRef<[u8]>], crls: &CrlStore, at: Time) -> Arc<Verdict> {
-        let _ = crls;
-        let leaf = chain.first().map(|der| Certificate::from_der(der.as_ref()));
-        let (leaf, error) = match leaf {
-            None => (None, PathError::Empty),
-            Some(Err(malformed)) => (None, PathError::Malformed(malformed)),
-            Some(Ok(leaf)) => {
-                let error =
-                    PathError::UnknownIssuer { certificate: leaf.to_string(), issuer: leaf.issuer().to_string() };
-                (Some(leaf), error)
-            }
-        };
-        Arc::new(Verdict {
+        let lists = crls.snapshot();
+        if let Some(verdict) = self.0.cache.get(chain, lists.generation, at) {
+            return verdict;
+        }
+        let verdict = Arc::new(self.judge(chain, &lists, at));
+        self.0.cache.put(chain, lists.generation, at, &verdict);
+        verdict
+    }
+
+    fn judge(&self, chain: &[impl AsRef<[u8]>], lists: &Snapshot, at: Time) -> Verdict {
+        let refused = |leaf, error, steps| Verdict {
             leaf,
             path: Err(error),
             revocation: Revocation::NotChecked,
-            steps: Vec::new(),
-            valid_until: at,
-        })
+            steps,
+            valid_until: Time::NEVER,
+        };
+        let Some((leaf, others)) = chain.split_first() else { return refused(None, PathError::Empty, Vec::new()) };
+        let leaf = match Certificate::from_der(leaf.as_ref()) {
+            Ok(leaf) => leaf,
+            Err(malformed) => return refused(None, PathError::Malformed(malformed), Vec::new()),
+        };
+        let mut steps = Vec::new();
+        let mut presented = Vec::new();
+        for der in others.iter().take(MAX_PRESENTED) {
+            match Certificate::from_der(der.as_ref()) {
+                Ok(certificate) => presented.push(certificate),
+                Err(malformed) => steps.push(format!("passed over a certificate that was sent along: {malformed}")),
+            }
+        }
+        let boundaries = std::iter::once(&leaf).chain(&presented).flat_map(boundaries_of);
+        let valid_until = boundaries
+            .chain([self.next_boundary(at), lists.next_boundary(at)])
+            .filter(|boundary| *boundary > at)
+            .min()
+            .unwrap_or(Time::NEVER);
+
+        let presented = BySubject::of(presented);
+        let mut search = Search::new(&self.0.anchors_by_subject, &self.0.intermediates_by_subject, &presented, at);
+        search.steps = steps;
+        let (path, revocation) = self.search(&mut search, &leaf, lists);
+        Verdict { leaf: Some(leaf), path, revocation, steps: search.steps, valid_until }
+    }
+
+    /// A valid path, one whose certificates are known to be unrevoked if there is any.
+    fn search(
+        &self,
+        search: &mut Search<'_>,
+        leaf: &Certificate,
+        lists: &Snapshot,
+    ) -> (Result<ValidPath, PathError>, Revocation) {
+        let rules = &self.0.rules;
+        let first = match search.paths(leaf, rules, None, 1) {
+            Ok(mut paths) if !paths.is_empty() => paths.swap_remove(0),
+            Ok(_) => return (Err(PathError::TooComplex), Revocation::NotChecked),
+            Err(failure) => return (Err(failure), Revocation::NotChecked),
+        };
+        if !self.checks_revocation() {
+            return (Ok(first), Revocation::NotChecked);
+        }
+        let revocation = revocation::judge(search, &first, lists, rules);
+        if matches!(revocation, Revocation::Good { .. }) {
+            return (Ok(first), revocation);
+        }
+        // A CA on the way is revoked or unknown: a bridge may offer another way.
+        let others = search.paths(leaf, rules, None, MAX_ALTERNATIVES).unwrap_or_default();
+        for other in others.into_iter().skip(1) {
+            let status = revocation::judge(search, &other, lists, rules);
+            if matches!(status, Revocation::Good { .. }) {
+                return (Ok(other), status);
+            }
+        }
+        (Ok(first), revocation)
+    }
+
+    fn next_boundary(&self, after: Time) -> Time {
+        let next = self.0.boundaries.partition_point(|&boundary| boundary <= after);
+        self.0.boundaries.get(next).copied().unwrap_or(Time::NEVER)
+    }
+}
+
+/// More certificates than any client sends along.
+const MAX_PRESENTED: usize = 32;
+/// How many valid paths are asked for their revocation.
+const MAX_ALTERNATIVES: usize = 8;
+
+/// When a certificate's validity begins, and the first instant after it.
+fn boundaries_of(certificate: &Certificate) -> [Time; 2] {
+    [certificate.not_before(), certificate.not_after().plus(Duration::from_secs(1))]
+}
+
+impl std::fmt::Debug for Trust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Trust({})", self.0.name)
     }
 }

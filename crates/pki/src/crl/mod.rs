@@ -1,3 +1,9 @@
-//! Certificate revocation lists: sources, store, lists, tables.
+//! Certificate revocation lists: the [`store`] of those in use, the [`source`]s they come from, one [`list`], and
+//! the [`table`] of its entries.
 
-pub mod store;
+pub(crate) mod store;
+mod source;
+pub(crate) mod list;
+mod table;
+mod pem;
+mod stream;

@@ -1,0 +1,73 @@
+//! Judgements already made, for as long as nothing they rest on changes.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
+
+use crate::time::Time;
+use crate::verdict::Verdict;
+
+/// A bounded cache of verdicts of one trust.
+pub(crate) struct VerdictCache {
+    hasher: RandomState,
+    entries: Mutex<LruCache<u64, Entry>>,
+}
+
+struct Entry {
+    chain: Box<[Box<[u8]>]>,
+    generation: u64,
+    judged_at: Time,
+    verdict: Arc<Verdict>,
+}
+
+/// Some 6 kB each, with the parsed certificates.
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// A longer chain is judged each time.
+const MAX_CHAIN: usize = 64 * 1024;
+/// The last octets of a certificate are its signature, which tells it from every other.
+const HASHED_TAIL: usize = 32;
+
+impl VerdictCache {
+    pub(crate) fn new() -> Self {
+        Self { hasher: RandomState::new(), entries: Mutex::new(LruCache::new(CAPACITY)) }
+    }
+
+    /// The verdict on this very chain, if it still holds.
+    pub(crate) fn get(&self, chain: &[impl AsRef<[u8]>], generation: u64, at: Time) -> Option<Arc<Verdict>> {
+        let key = self.key(chain);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.get(&key)?;
+        // The key only finds the entry; the octets decide, so that no forged collision borrows a verdict.
+        let same = entry.chain.len() == chain.len()
+            && entry.chain.iter().zip(chain).all(|(one, other)| **one == *other.as_ref());
+        // A clock that was set back ends a verdict too.
+        let holds = entry.generation == generation && entry.judged_at <= at && at < entry.verdict.valid_until;
+        (same && holds).then(|| Arc::clone(&entry.verdict))
+    }
+
+    pub(crate) fn put(&self, chain: &[impl AsRef<[u8]>], generation: u64, at: Time, verdict: &Arc<Verdict>) {
+        if chain.iter().map(|der| der.as_ref().len()).sum::<usize>() > MAX_CHAIN {
+            return;
+        }
+        let entry = Entry {
+            chain: chain.iter().map(|der| der.as_ref().into()).collect(),
+            generation,
+            judged_at: at,
+            verdict: Arc::clone(verdict),
+        };
+        let key = self.key(chain);
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).put(key, entry);
+    }
+
+    fn key(&self, chain: &[impl AsRef<[u8]>]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        for der in chain {
+            let der = der.as_ref();
+            hasher.write_usize(der.len());
+            hasher.write(der.get(der.len().saturating_sub(HASHED_TAIL)..).unwrap_or_default());
+        }
+        hasher.finish()
+    }
+}
