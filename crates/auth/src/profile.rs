@@ -173,43 +173,60 @@ impl Profile {
     /// Whether `password` is `user`'s, and enough.
     pub async fn password(&self, mechanism: Mechanism, user: &str, password: &Password, at: Time) -> Attempt {
         // Whatever the directory: an empty password is not even asked about (RFC 4513 section 5.1.2).
-        if password.is_empty() {
-            return Attempt::Password {
-                mechanism,
-                user: user.to_owned(),
-                password: PasswordFact::Wrong(WrongPassword::Empty),
-                allowance: AllowanceFact::NotAsked,
-            };
-        }
-        self.login(mechanism, user, Some(password), at).await
+        let (password, allowance) = if password.is_empty() {
+            password_facts(PasswordMatch::Wrong(WrongPassword::Empty))
+        } else {
+            password_facts(match self.passwords(at) {
+                Ok((directory, now)) => directory.password_query(user, password, now).await,
+                Err(unavailable) => unavailable,
+            })
+        };
+        Attempt::Password { mechanism, user: user.to_owned(), password, allowance }
     }
 
     /// The fact that [`Profile::password`] would state for the right password. For explanations, never for a session.
     pub async fn presume(&self, mechanism: Mechanism, user: &str, at: Time) -> Attempt {
-        self.login(mechanism, user, None, at).await
+        let (password, allowance) = password_facts(match self.passwords(at) {
+            Ok((directory, now)) => directory.presume(user, now).await,
+            Err(unavailable) => unavailable,
+        });
+        Attempt::Password { mechanism, user: user.to_owned(), password, allowance }
     }
 
-    async fn login(&self, mechanism: Mechanism, user: &str, password: Option<&Password>, at: Time) -> Attempt {
-        let attempt = |password, allowance| Attempt::Password { mechanism, user: user.to_owned(), password, allowance };
-        let unavailable = |why: String| attempt(PasswordFact::Unavailable(why), AllowanceFact::NotAsked);
-        let Some(directory) = &self.password else {
-            return unavailable(format!("profile {} has no directory for passwords", self.name));
+    /// What a right password of a while ago comes to now, without the password: whether the person is still there, open
+    /// and allowed. Every other attempt stays as it was.
+    pub async fn standing(&self, attempt: &Attempt, at: Time) -> Attempt {
+        let Attempt::Password { mechanism, user, password: PasswordFact::Right(before), .. } = attempt else {
+            return attempt.clone();
         };
-        let Ok(now) = jiff::Timestamp::from_second(at.unix()) else {
-            return unavailable("the clock is beyond the calendar".to_owned());
-        };
-        let answer = match password {
-            Some(password) => directory.password_query(user, password, now).await,
-            None => directory.presume(user, now).await,
-        };
-        match answer {
-            PasswordMatch::Right { person, allowance } => {
-                attempt(PasswordFact::Right(principal(person)), allowance_fact(allowance))
+        match self.presume(*mechanism, user, at).await {
+            // Nobody inherits a session: the name may be another person's by now, whose password was never shown.
+            Attempt::Password { password: PasswordFact::Right(now), .. } if !now.is(&before.user_id) => {
+                let (password, allowance) = password_facts(PasswordMatch::Wrong(WrongPassword::Mismatch));
+                Attempt::Password { mechanism: *mechanism, user: user.clone(), password, allowance }
             }
-            PasswordMatch::Wrong(why) => attempt(PasswordFact::Wrong(why), AllowanceFact::NotAsked),
-            PasswordMatch::Disabled => attempt(PasswordFact::AccountDisabled, AllowanceFact::NotAsked),
-            PasswordMatch::Unavailable(why) => unavailable(why),
+            now => now,
         }
+    }
+
+    /// The directory of the passwords, and its clock.
+    fn passwords(&self, at: Time) -> Result<(&Directory, jiff::Timestamp), PasswordMatch> {
+        let unavailable = |why: String| PasswordMatch::Unavailable(why);
+        let none = || unavailable(format!("profile {} has no directory for passwords", self.name));
+        let now = jiff::Timestamp::from_second(at.unix());
+        let now = now.map_err(|_| unavailable("the clock is beyond the calendar".to_owned()))?;
+        Ok((self.password.as_deref().ok_or_else(none)?, now))
+    }
+}
+
+fn password_facts(answer: PasswordMatch) -> (PasswordFact, AllowanceFact) {
+    match answer {
+        PasswordMatch::Right { person, allowance } => {
+            (PasswordFact::Right(principal(person)), allowance_fact(allowance))
+        }
+        PasswordMatch::Wrong(why) => (PasswordFact::Wrong(why), AllowanceFact::NotAsked),
+        PasswordMatch::Disabled => (PasswordFact::AccountDisabled, AllowanceFact::NotAsked),
+        PasswordMatch::Unavailable(why) => (PasswordFact::Unavailable(why), AllowanceFact::NotAsked),
     }
 }
 

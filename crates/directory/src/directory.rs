@@ -208,46 +208,42 @@ impl Directory {
         if password.is_empty() {
             return PasswordMatch::Wrong(WrongPassword::Empty);
         }
-        self.login(user, Some(password), now).await
-    }
-
-    /// What [`Directory::password_query`] would answer to the right password. For explanations, never for a session.
-    pub async fn presume(&self, user: &str, now: jiff::Timestamp) -> PasswordMatch {
-        self.login(user, None, now).await
-    }
-
-    async fn login(&self, user: &str, password: Option<&Password>, now: jiff::Timestamp) -> PasswordMatch {
-        let tokens = Tokens::login(user, now);
         let people = self.file.people();
-        let found = match self.login_filter.resolve(&tokens) {
-            Ok(filter) => search(Arc::clone(&people), filter).await,
-            Err(_) => Ok(Found::Nobody),
-        };
-        let (record, why_none) = match found {
-            Ok(Found::One(record)) => (Some(record), WrongPassword::UnknownUser),
-            Ok(Found::Nobody) => (None, WrongPassword::UnknownUser),
-            Ok(Found::Several) => (None, WrongPassword::SeveralUsers),
+        let login = match self.login(&people, user, now).await {
+            Ok(login) => login,
             Err(error) => return PasswordMatch::Unavailable(error),
         };
-        // Before the verification, and for everybody: its time must not depend on the password.
-        let allowance = record.as_ref().map(|record| self.allows(&record.entry, &tokens));
-        let own_hash = record.as_ref().and_then(|record| record.password.as_ref());
-        let right = match password {
-            None => true,
-            Some(password) => match self.verifier.verify(password, own_hash.unwrap_or(people.dummy())).await {
-                Ok(right) => right,
-                Err(error) => return PasswordMatch::Unavailable(error),
-            },
-        };
-        match (record, allowance) {
-            (Some(record), _) if record.disabled => PasswordMatch::Disabled,
-            (Some(record), _) if record.password.is_none() => PasswordMatch::Wrong(WrongPassword::NoPassword),
-            (Some(record), Some(allowance)) if right => {
-                PasswordMatch::Right { person: Person::from(record.as_ref()), allowance }
-            }
-            (Some(_), _) => PasswordMatch::Wrong(WrongPassword::Mismatch),
-            (None, _) => PasswordMatch::Wrong(why_none),
+        let own_hash = login.as_ref().ok().and_then(|login| login.record.password.as_ref());
+        match self.verifier.verify(password, own_hash.unwrap_or(people.dummy())).await {
+            Ok(right) => answer(login, right),
+            Err(error) => PasswordMatch::Unavailable(error),
         }
+    }
+
+    /// What [`Directory::password_query`] would answer to the right password: for explanations, and for a session that it
+    /// opened a while ago.
+    pub async fn presume(&self, user: &str, now: jiff::Timestamp) -> PasswordMatch {
+        match self.login(&self.file.people(), user, now).await {
+            Ok(login) => answer(login, true),
+            Err(error) => PasswordMatch::Unavailable(error),
+        }
+    }
+
+    /// Everything about a user name that needs no password. In this order, and for everybody: the time it takes must
+    /// not depend on the password.
+    async fn login(
+        &self,
+        people: &Arc<People>,
+        user: &str,
+        now: jiff::Timestamp,
+    ) -> Result<Result<Login, WrongPassword>, String> {
+        let tokens = Tokens::login(user, now);
+        let Ok(filter) = self.login_filter.resolve(&tokens) else { return Ok(Err(WrongPassword::UnknownUser)) };
+        Ok(match search(Arc::clone(people), filter).await? {
+            Found::Nobody => Err(WrongPassword::UnknownUser),
+            Found::Several => Err(WrongPassword::SeveralUsers),
+            Found::One(record) => Ok(Login { allowance: self.allows(&record.entry, &tokens), record }),
+        })
     }
 
     fn allows(&self, entry: &Entry, tokens: &Tokens) -> Allowance {
@@ -256,6 +252,22 @@ impl Directory {
             Ok(filter) if filter.matches(entry) => Allowance::Allowed,
             _ => Allowance::NotAllowed,
         }
+    }
+}
+
+/// The one person of a user name.
+struct Login {
+    record: Arc<Record>,
+    allowance: Allowance,
+}
+
+fn answer(login: Result<Login, WrongPassword>, right: bool) -> PasswordMatch {
+    match login {
+        Err(why) => PasswordMatch::Wrong(why),
+        Ok(Login { record, .. }) if record.disabled => PasswordMatch::Disabled,
+        Ok(Login { record, .. }) if record.password.is_none() => PasswordMatch::Wrong(WrongPassword::NoPassword),
+        Ok(Login { .. }) if !right => PasswordMatch::Wrong(WrongPassword::Mismatch),
+        Ok(Login { record, allowance }) => PasswordMatch::Right { person: Person::from(record.as_ref()), allowance },
     }
 }
 

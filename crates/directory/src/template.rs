@@ -309,7 +309,7 @@ impl<'a> Parser<'a> {
 
     /// `[attr][":dn"][":" rule] ":=" value`
     fn extensible(&mut self, at: usize, left: &str, value_at: usize, value: &str) -> Filter<Value> {
-        let mut names = left.trim_end_matches(':').split(':');
+        let mut names = left.strip_suffix(':').unwrap_or(left).split(':');
         let attribute = names.next().filter(|name| !name.is_empty()).map(|name| self.attribute(at, name));
         let mut names = names.peekable();
         let dn = names.next_if(|name| name.eq_ignore_ascii_case("dn")).is_some();

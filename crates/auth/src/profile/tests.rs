@@ -235,6 +235,56 @@ async fn an_empty_password_reaches_no_directory() {
 }
 
 #[tokio::test]
+async fn a_password_of_a_while_ago_is_not_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let bed = Bed::new(folder.path(), "");
+    let profile = bed.profile(true);
+    let write = async |people: &str| {
+        std::fs::write(folder.path().join("new"), people).unwrap();
+        std::fs::rename(folder.path().join("new"), folder.path().join("people.toml")).unwrap();
+        bed.directory.reload_if_changed().await.unwrap();
+    };
+    let people = std::fs::read_to_string(folder.path().join("people.toml")).unwrap();
+    let password = Password::new(ALICE_PASSWORD);
+    let attempt = profile.password(Mechanism::Plain, "alice@example.mil", &password, Time::now()).await;
+    assert_eq!(profile.standing(&attempt, Time::now()).await, attempt);
+    assert_eq!(bed.directory.verifications(), 1);
+
+    let now = async || match profile.standing(&attempt, Time::now()).await {
+        Attempt::Password { password, .. } => password,
+        other => panic!("{other:?}"),
+    };
+    write(&format!("{people}disabled = true\n")).await;
+    assert_eq!(now().await, PasswordFact::AccountDisabled);
+    write("").await;
+    assert_eq!(now().await, PasswordFact::Wrong(WrongPassword::UnknownUser));
+    // What was wrong, or no password, stays what it was.
+    let external = Attempt::External { authorization_identity: String::new() };
+    let wrong = profile.password(Mechanism::Plain, "alice", &Password::new("x"), Time::now()).await;
+    for attempt in [Attempt::None, external, wrong] {
+        assert_eq!(profile.standing(&attempt, Time::now()).await, attempt);
+    }
+}
+
+#[tokio::test]
+async fn nobody_inherits_a_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let bed = Bed::new(folder.path(), "");
+    let profile = bed.profile(true);
+    // A filter by mail address, say: the name leads to alice now, and led to somebody else when the session began.
+    let before = Principal { user_id: "mallory".to_owned(), addresses: Vec::new() };
+    let attempt = Attempt::Password {
+        mechanism: Mechanism::Plain,
+        user: "alice".to_owned(),
+        password: PasswordFact::Right(before),
+        allowance: AllowanceFact::Allowed,
+    };
+    let Attempt::Password { password, allowance, .. } = profile.standing(&attempt, Time::now()).await else { panic!() };
+    assert_eq!(password, PasswordFact::Wrong(WrongPassword::Mismatch));
+    assert_eq!(allowance, AllowanceFact::NotAsked);
+}
+
+#[tokio::test]
 async fn new_people_are_a_new_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let bed = Bed::new(folder.path(), "");

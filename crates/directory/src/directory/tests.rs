@@ -118,6 +118,18 @@ async fn an_allowance_without_its_token_allows_nobody() {
 }
 
 #[tokio::test]
+async fn a_login_of_an_hour_ago_is_asked_about_without_its_password() {
+    let bed = bed(&people(), &format!("smtp_auth_query.allowance = {ALLOWANCE:?}"));
+    let ask = async |user: &str, now: &str| bed.directory.presume(user, now.parse().unwrap()).await;
+    assert_eq!(ask("erin", "2026-11-24T08:00:00Z").await, right("erin", Allowance::Allowed));
+    assert_eq!(ask("erin", "2026-11-24T08:00:01Z").await, right("erin", Allowance::NotAllowed));
+    assert_eq!(ask("closed", "2026-11-24T08:00:00Z").await, PasswordMatch::Disabled);
+    assert_eq!(ask("card-only", "2026-11-24T08:00:00Z").await, wrong(WrongPassword::NoPassword));
+    assert_eq!(ask("zoe", "2026-11-24T08:00:00Z").await, wrong(WrongPassword::UnknownUser));
+    assert_eq!(bed.directory.verifications(), 0);
+}
+
+#[tokio::test]
 async fn certificates_by_table_and_by_filter() {
     let alice = || Person { user_id: "alice".to_owned(), addresses: vec!["alice@example.mil".to_owned()] };
     let mut tokens = Tokens::new();

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::record::read;
 use crate::tokens::Query;
@@ -125,4 +127,33 @@ fn notes_name_what_looks_wrong() {
     assert!(notes.contains("\"cacnc\""), "{notes}");
     assert!(!notes.contains("mail"), "{notes}");
     assert!(notes.contains("\"carol\" and \"carol2\" have the same certificate"), "{notes}");
+}
+
+/// Filters over few attributes and values, so that many of them match somebody.
+fn filters() -> impl Strategy<Value = Filter> {
+    let attribute = || prop_oneof![Just("uid"), Just("ROLE"), Just("caccn"), Just("none")].prop_map(str::to_owned);
+    let value = || prop_oneof![Just("alice"), Just("Bob"), Just("clerk"), Just(" officer "), Just("x")];
+    let octets = move || value().prop_map(|value| value.as_bytes().to_vec());
+    let item = prop_oneof![
+        (attribute(), octets()).prop_map(|(attribute, value)| Filter::Equal(attribute, value)),
+        (attribute(), octets()).prop_map(|(attribute, value)| Filter::Approximate(attribute, value)),
+        attribute().prop_map(Filter::Present),
+        (attribute(), octets()).prop_map(|(attribute, value)| Filter::GreaterOrEqual(attribute, value)),
+    ];
+    item.prop_recursive(4, 24, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 1..3).prop_map(Filter::And),
+            proptest::collection::vec(inner.clone(), 1..3).prop_map(Filter::Or),
+            inner.prop_map(|filter| Filter::Not(Box::new(filter))),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_index_hides_a_match(filter in filters()) {
+        let by_index = people(FILE, &["(&(uid=x)(role=x)(caccn=x)(none=x))"]);
+        let by_scan = people(FILE, &[]);
+        prop_assert_eq!(name(by_index.search(&filter)), name(by_scan.search(&filter)), "{}", filter);
+    }
 }

@@ -135,6 +135,8 @@ fn faults_say_where_and_what_would_be_right() {
             "at character 6: a \"(\" within a value is written \\28; at character 9: the filter is closed already; this is too much",
         ),
         ("(a:b:c:=d)", "at character 2: an extensible match is (attribute:rule:=value) or (attribute:dn:rule:=value)"),
+        ("(a::=d)", "at character 2: the attribute's name is missing"),
+        ("(:=d)", "at character 2: an extensible match is (attribute:rule:=value) or (attribute:dn:rule:=value)"),
         ("(&(a=b)c)", "at character 8: \")\" is expected here, for the \"(\" at character 1"),
     ] {
         assert_eq!(faults(template), expected, "{template}");
