@@ -66,7 +66,7 @@ impl Certificate {
         input.finish("Certificate")?;
         let tbs = certificate.take(tag::SEQUENCE, "tbsCertificate")?;
         let outer_algorithm = certificate.take(tag::SEQUENCE, "signatureAlgorithm")?;
-        let signature = certificate.octets_of_bit_string("signatureValue")?;
+        let signature = certificate.signature("signatureValue")?;
         certificate.finish("Certificate")?;
 
         let mut fields = tbs.contents();

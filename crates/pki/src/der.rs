@@ -28,7 +28,6 @@ pub(crate) mod tag {
     pub(crate) const INTEGER: u8 = 0x02;
     pub(crate) const BIT_STRING: u8 = 0x03;
     pub(crate) const OCTET_STRING: u8 = 0x04;
-    pub(crate) const NULL: u8 = 0x05;
     pub(crate) const OID: u8 = 0x06;
     pub(crate) const ENUMERATED: u8 = 0x0a;
     pub(crate) const UTF8_STRING: u8 = 0x0c;
@@ -145,6 +144,15 @@ impl<'a> Reader<'a> {
         Ok(octets)
     }
 
+    /// The next BIT STRING as a signature; one that is not of whole octets is no signature of any algorithm, and becomes
+    /// an empty one, so that it is found wrong rather than the certificate unreadable.
+    pub(crate) fn signature(&mut self, field: &'static str) -> Result<&'a [u8], Malformed> {
+        match self.take(tag::BIT_STRING, field)?.value.split_first() {
+            Some((0, octets)) => Ok(octets),
+            _ => Ok(&[]),
+        }
+    }
+
     /// The octets of the next BIT STRING, which must be whole octets.
     pub(crate) fn octets_of_bit_string(&mut self, field: &'static str) -> Result<&'a [u8], Malformed> {
         match self.take(tag::BIT_STRING, field)?.value.split_first() {
@@ -250,7 +258,8 @@ mod tests {
 
     #[test]
     fn headers() {
-        let rows: [(&[u8], Result<(u8, usize, usize), HeaderProblem>); 9] = [
+        type Header = Result<(u8, usize, usize), HeaderProblem>;
+        let rows: [(&[u8], Header); 9] = [
             (&[0x30, 0x03], Ok((0x30, 2, 3))),
             (&[0x30, 0x81, 0x80], Ok((0x30, 3, 128))),
             (&[0x30, 0x82, 0x01, 0x00], Ok((0x30, 4, 256))),

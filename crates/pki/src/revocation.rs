@@ -127,7 +127,7 @@ impl Checker<'_, '_> {
             return None;
         }
         // (f), (g)
-        if !self.has_valid_signer(list, above) {
+        if !self.has_valid_signer(list, point, certificate, above) {
             let (certificate, source_name) = (certificate.to_string(), loaded.source.to_string());
             inquiry.note(UnknownStatus::BadSigner { certificate, source_name });
             return None;
@@ -137,7 +137,7 @@ impl Checker<'_, '_> {
         let delta = lists.issued_by(list.issuer()).iter().find(|delta| {
             delta.list.is_delta_to(list)
                 && self.check_fresh(delta, certificate).is_ok()
-                && self.has_valid_signer(&delta.list, above)
+                && self.has_valid_signer(&delta.list, point, certificate, above)
         });
         let find = |list: &Crl| list.find(certificate.issuer(), certificate.serial());
         const REMOVE_FROM_CRL: u8 = 8;
@@ -179,7 +179,13 @@ impl Checker<'_, '_> {
 
     /// Section 6.3.3 (f) and (g): signed by a CA of the path, or by another key of the list's issuer that has a valid,
     /// unrevoked path of its own to the same anchor.
-    fn has_valid_signer(&mut self, list: &Crl, above: &[&Certificate]) -> bool {
+    fn has_valid_signer(
+        &mut self,
+        list: &Crl,
+        point: &DistributionPoint,
+        certificate: &Certificate,
+        above: &[&Certificate],
+    ) -> bool {
         if !self.rules.strength.allows(list.signature_algorithm()) {
             return false;
         }
@@ -197,8 +203,14 @@ impl Checker<'_, '_> {
             .cloned()
             .collect();
         candidates.iter().any(|candidate| {
-            // Another anchor is none to this path: the trust anchor must be the same.
-            self.search.budget.signature().is_ok() && list.is_signed_by(candidate) && self.signer_is_valid(candidate)
+            if self.search.budget.signature().is_err() || !list.is_signed_by(candidate) {
+                return false;
+            }
+            // A signer vouches for itself only where the CA above has said so in its certificate, by a cRLIssuer
+            // that is the signer (NIST PKITS 4.14.30).
+            let names_itself =
+                candidate == certificate && list_issuers(point, certificate).contains(&candidate.subject());
+            names_itself || self.signer_is_valid(candidate)
         })
     }
 

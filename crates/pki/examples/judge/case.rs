@@ -5,84 +5,87 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postern_pki::{Certificate, Crl, CrlStore, KeyPurpose, KeyType, Revocation, RevocationMethod, Time, Trust, TrustSettings};
+use postern_pki::{
+    Certificate, Crl, CrlStore, KeyPurpose, KeyType, Revocation, RevocationMethod, Time, Trust, TrustSettings,
+};
 use serde::Deserialize;
 
 /// One case.
 #[derive(Debug, Deserialize)]
-pub struct Case {
+pub(crate) struct Case {
     /// Its name.
-    pub id: String,
+    pub(crate) id: String,
     /// What the validator is given by the peer: the end entity first, the rest in any order.
-    pub chain: Vec<String>,
+    pub(crate) chain: Vec<String>,
     /// CA certificates that the validator has itself.
     #[serde(default)]
-    pub intermediates: Vec<String>,
+    pub(crate) intermediates: Vec<String>,
     /// Trust anchors.
-    pub anchors: Vec<String>,
+    pub(crate) anchors: Vec<String>,
     /// Revocation lists.
     #[serde(default)]
-    pub crls: Vec<String>,
+    pub(crate) crls: Vec<String>,
     /// When, in RFC 3339, UTC.
-    pub time: String,
+    pub(crate) time: String,
     /// `any`, or an extended key usage.
     #[serde(default)]
-    pub purpose: Option<String>,
+    pub(crate) purpose: Option<String>,
     /// Must revocation be known?
     #[serde(default)]
-    pub check_crl: bool,
+    pub(crate) check_crl: bool,
     /// Settings that are not the defaults.
     #[serde(default)]
-    pub policy: PolicyInputs,
+    pub(crate) policy: PolicyInputs,
     /// `accept` or `reject`.
     #[serde(default)]
     #[allow(dead_code, reason = "only the tests compare")]
-    pub expected: String,
+    pub(crate) expected: String,
     /// What the case is about.
     #[serde(default)]
     #[allow(dead_code, reason = "only the tests report it")]
-    pub note: String,
+    pub(crate) note: String,
 }
 
 /// RFC 5280 section 6.1.1 (c), (e), (f), (g).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct PolicyInputs {
+pub(crate) struct PolicyInputs {
     /// user-initial-policy-set; empty is any.
-    pub initial_policy_set: Vec<String>,
+    pub(crate) initial_policy_set: Vec<String>,
     /// initial-explicit-policy.
-    pub explicit_policy: bool,
+    pub(crate) explicit_policy: bool,
     /// initial-policy-mapping-inhibit.
-    pub inhibit_mapping: bool,
+    pub(crate) inhibit_mapping: bool,
     /// initial-any-policy-inhibit.
-    pub inhibit_any: bool,
+    pub(crate) inhibit_any: bool,
 }
 
 /// What came out.
 #[derive(Debug)]
-pub struct Judgement {
+pub(crate) struct Judgement {
     /// Valid, and known to be unrevoked where that was asked.
-    pub accepted: bool,
+    pub(crate) accepted: bool,
     /// In one line.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Each step.
     #[allow(dead_code, reason = "only shown when asked for")]
-    pub steps: Vec<String>,
+    pub(crate) steps: Vec<String>,
 }
 
 impl Case {
     /// Judges the case; what can't be read is a rejection, with the reason.
-    pub fn judge(&self) -> Judgement {
+    pub(crate) fn judge(&self) -> Judgement {
         self.try_judge().unwrap_or_else(|reason| Judgement { accepted: false, reason, steps: Vec::new() })
     }
 
     fn try_judge(&self) -> Result<Judgement, String> {
         let at = Time::from_rfc3339(&self.time).ok_or("the case has no readable time")?;
         let chain = self.chain.iter().map(|text| decode(text)).collect::<Result<Vec<_>, _>>()?;
-        let anchors = certificates(&self.anchors)?;
-        let intermediates = certificates(&self.intermediates)?;
-        let trust = Trust::new(&self.id, &self.settings()?, anchors, intermediates).map_err(|error| error.to_string())?;
         let mut unreadable = Vec::new();
+        let anchors = certificates(&self.anchors, &mut unreadable)?;
+        let intermediates = certificates(&self.intermediates, &mut unreadable)?;
+        let trust =
+            Trust::new(&self.id, &self.settings()?, anchors, intermediates).map_err(|error| error.to_string())?;
         let mut lists = Vec::new();
         for text in &self.crls {
             match Crl::from_der(&decode(text)?) {
@@ -121,13 +124,18 @@ impl Case {
 }
 
 /// DER out of base64.
-pub fn decode(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn decode(text: &str) -> Result<Vec<u8>, String> {
     STANDARD.decode(text).map_err(|error| format!("the case is not base64: {error}"))
 }
 
-fn certificates(texts: &[String]) -> Result<Vec<Certificate>, String> {
-    texts
-        .iter()
-        .map(|text| Certificate::from_der(&decode(text)?).map_err(|error| format!("malformed certificate: {error}")))
-        .collect()
+/// Those that can be read; what can't is passed over, as a certificate that was sent along is.
+fn certificates(texts: &[String], unreadable: &mut Vec<String>) -> Result<Vec<Certificate>, String> {
+    let mut certificates = Vec::new();
+    for text in texts {
+        match Certificate::from_der(&decode(text)?) {
+            Ok(certificate) => certificates.push(certificate),
+            Err(error) => unreadable.push(format!("a certificate is unreadable: {error}")),
+        }
+    }
+    Ok(certificates)
 }

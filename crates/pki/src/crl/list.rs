@@ -169,7 +169,7 @@ impl Crl {
             return Err(Malformed::new("signatureAlgorithm", "not the one inside the signed part").into());
         }
         let signature = stream.element("signatureValue")?;
-        let signature = Reader::new(signature.raw).octets_of_bit_string("signatureValue")?.into();
+        let signature = Reader::new(signature.raw).signature("signatureValue")?.into();
         if stream.peek_tag()?.is_some() {
             return Err(Malformed::new("CertificateList", "bytes after its end").into());
         }

@@ -166,7 +166,7 @@ impl<const W: usize> Rows<W> {
             hash ^= hash >> 32;
         }
         // The upper bits of a product with the number of buckets: an even spread without a division.
-        (u128::from(hash.wrapping_mul(0xd6e8_feb8_6659_fd93)) * buckets as u128 >> 64) as usize
+        ((u128::from(hash.wrapping_mul(0xd6e8_feb8_6659_fd93)) * buckets as u128) >> 64) as usize
     }
 }
 

@@ -26,8 +26,10 @@ pub(crate) struct Search<'a> {
     /// What was tried, in words.
     pub(crate) steps: Vec<String>,
     /// Outcomes of signature checks by the fingerprints of child and issuer.
-    signatures: HashMap<([u8; 32], [u8; 32]), Result<(), SignatureError>>,
+    signatures: Signatures,
 }
+
+type Signatures = HashMap<([u8; 32], [u8; 32]), Result<(), SignatureError>>;
 
 /// What is being looked for, and found.
 struct Quest<'q> {
@@ -176,7 +178,7 @@ impl Quest<'_> {
 }
 
 fn check_once(
-    signatures: &mut HashMap<([u8; 32], [u8; 32]), Result<(), SignatureError>>,
+    signatures: &mut Signatures,
     child: &Certificate,
     issuer: &Certificate,
     budget: &mut Budget,
