@@ -17,9 +17,9 @@ pub fn judge(facts: &Facts, policy: &MailFlowPolicy, profile: &ProfileRules) -> 
     let mut steps = Steps(Vec::with_capacity(8));
     match policy.access {
         Access::Relay => steps.add(Question::Access, "relay", Effect::Continue),
-        Access::Reject => return steps.refuse_all(Question::Access, "reject", Refusal::AccessDenied),
+        Access::Reject => return steps.refuse_all(facts, "reject", Refusal::AccessDenied),
         Access::Refuse => {
-            let refused = steps.refuse_all(Question::Access, "refuse", Refusal::AccessDenied);
+            let refused = steps.refuse_all(facts, "refuse", Refusal::AccessDenied);
             return Judgement { standing: Standing::Disconnect, ..refused };
         }
     }
@@ -28,7 +28,7 @@ pub fn judge(facts: &Facts, policy: &MailFlowPolicy, profile: &ProfileRules) -> 
     }
     let certificate = certificate(facts, policy, profile.certificate.as_ref(), &mut steps);
     if let CertificateFinding::Refused(refusal) = certificate {
-        return steps.close(refusal);
+        return steps.close(facts, refusal);
     }
     let attempt = attempt(facts, policy, profile, &certificate, &mut steps);
     Judgement {
@@ -73,13 +73,8 @@ fn transport(facts: &Facts, policy: &MailFlowPolicy, steps: &mut Steps) -> Resul
         }
         Transport::Plain if policy.tls == TlsRule::Required => {
             steps.add(Question::Transport, "no TLS, and TLS is required", Effect::Refused);
-            Err(Judgement {
-                standing: Standing::Open { starttls: true, tls_first: true },
-                auth: AuthOffer::Refused(Refusal::TlsRequired),
-                attempt: None,
-                mail: Err(Refusal::TlsRequired),
-                steps: std::mem::take(&mut steps.0),
-            })
+            let closed = std::mem::take(steps).close(facts, Refusal::TlsRequired);
+            Err(Judgement { standing: Standing::Open { starttls: true, tls_first: true }, ..closed })
         }
         Transport::Plain => {
             steps.add(Question::Transport, "no TLS", Effect::Continue);
@@ -106,7 +101,9 @@ fn certificate<'f>(
     match &facts.certificate {
         CertificateFact::Presented(presented) => path(presented, rules, steps),
         // Rule 3: with TLS required only a valid certificate goes on, unless on_missing says fallback.
-        CertificateFact::NotPresented if policy.tls == TlsRule::Required && rules.on_missing == OnProblem::Reject => {
+        CertificateFact::NotPresented | CertificateFact::NotRequested
+            if policy.tls == TlsRule::Required && rules.on_missing == OnProblem::Reject =>
+        {
             steps.add(Question::Certificate, "none shown", Effect::Refused);
             CertificateFinding::Refused(Refusal::CertificateMissing)
         }
@@ -218,13 +215,15 @@ fn available<'p>(
 ) -> Result<(bool, Option<&'p PasswordRules>), Refusal> {
     let external = matches!(certificate, CertificateFinding::Person(_));
     let password = profile.password.as_ref().filter(|_| certificate.opens_password());
+    // Before TLS, what the certificate will open is not known yet.
+    let inside_tls = profile.password.is_some() || (policy.verify_client_certificate && profile.certificate.is_some());
     if policy.smtp_auth == SmtpAuth::Off {
         return Err(Refusal::AuthNotOffered);
     }
+    if facts.transport == Transport::Plain && policy.require_tls_to_offer_auth && inside_tls {
+        return Err(Refusal::EncryptionRequired);
+    }
     match (external || password.is_some(), certificate) {
-        (true, _) if facts.transport == Transport::Plain && policy.require_tls_to_offer_auth => {
-            Err(Refusal::EncryptionRequired)
-        }
         (true, _) => Ok((external, password)),
         (false, CertificateFinding::Temporary { reason, .. }) => Err(Refusal::Temporary(*reason)),
         (false, _) => Err(Refusal::AuthNotOffered),
@@ -268,10 +267,11 @@ fn attempt(
         Attempt::None => Err(Refusal::AuthNotOffered),
         Attempt::External { authorization_identity } => external(authorization_identity, certificate, steps),
         Attempt::Password { user, mechanism, password: fact, allowance } => {
-            let rules = password.ok_or(Refusal::MechanismNotOffered)?;
+            let offered = password.filter(|rules| rules.mechanisms.contains(mechanism));
+            let rules = offered.ok_or(Refusal::MechanismNotOffered)?;
             let principal = self::password(user, fact, steps)?;
-            self::allowance(allowance, rules, steps)?;
             same_person(principal, certificate, steps)?;
+            self::allowance(allowance, rules, steps)?;
             Ok(Identified { principal: principal.clone(), mechanism: Some(*mechanism) })
         }
     });
@@ -288,8 +288,11 @@ fn external(
     certificate: &CertificateFinding<'_>,
     steps: &mut Steps,
 ) -> Result<Identified, Refusal> {
-    let CertificateFinding::Person(principal) = certificate else {
-        return Err(Refusal::MechanismNotOffered);
+    let principal = match certificate {
+        CertificateFinding::Person(principal) => principal,
+        // It may be offered once the certificate's owner is known again.
+        CertificateFinding::Temporary { reason, .. } => return Err(Refusal::Temporary(*reason)),
+        CertificateFinding::Silent { .. } | CertificateFinding::Refused(_) => return Err(Refusal::MechanismNotOffered),
     };
     if !authorization_identity.is_empty() && !principal.is_named(authorization_identity) {
         let answer = format!("EXTERNAL as {authorization_identity:?}, who is not the certificate's owner");
@@ -367,9 +370,12 @@ fn mail(
         }
         _ => None,
     };
-    let refusal = match (&identity, certificate) {
-        (None, CertificateFinding::Temporary { reason, .. }) => Some(Refusal::Temporary(*reason)),
-        (None, _) if policy.smtp_auth == SmtpAuth::Required => Some(Refusal::AuthenticationRequired),
+    // Rule 9: who cannot be identified now is neither refused for good nor taken for a client without an identity.
+    let refusal = match (&identity, certificate, attempt) {
+        (None, CertificateFinding::Temporary { reason, .. }, _) | (None, _, Some(Err(Refusal::Temporary(reason)))) => {
+            Some(Refusal::Temporary(*reason))
+        }
+        (None, ..) if policy.smtp_auth == SmtpAuth::Required => Some(Refusal::AuthenticationRequired),
         _ => None,
     };
     match refusal {
@@ -394,6 +400,7 @@ fn fallback_or(password: bool, otherwise: Effect) -> Effect {
     if password { Effect::Fallback } else { otherwise }
 }
 
+#[derive(Default)]
 struct Steps(Vec<Step>);
 
 impl Steps {
@@ -401,16 +408,16 @@ impl Steps {
         self.0.push(Step { question, answer: answer.into(), effect });
     }
 
-    fn refuse_all(mut self, question: Question, answer: &'static str, refusal: Refusal) -> Judgement {
-        self.add(question, answer, Effect::Refused);
-        self.close(refusal)
+    fn refuse_all(mut self, facts: &Facts, access: &'static str, refusal: Refusal) -> Judgement {
+        self.add(Question::Access, access, Effect::Refused);
+        self.close(facts, refusal)
     }
 
-    fn close(self, refusal: Refusal) -> Judgement {
+    fn close(self, facts: &Facts, refusal: Refusal) -> Judgement {
         Judgement {
             standing: Standing::Refused(refusal.clone()),
             auth: AuthOffer::Refused(refusal.clone()),
-            attempt: None,
+            attempt: (facts.attempt != Attempt::None).then(|| Err(refusal.clone())),
             mail: Err(refusal),
             steps: self.0,
         }

@@ -1,0 +1,1 @@
+//! What `postern explain` prints of the how-tos: the steps of their judgements, as transcripts.

@@ -1,0 +1,91 @@
+//! A judgement in the words of the tables.
+
+use auth::{CertificateFact, Facts};
+use postern_policy::{AuthOffer, Clearance, Judgement, Refusal, Standing, Temporary};
+
+use crate::table::Row;
+
+/// The cells of a row as they should have been.
+pub(crate) fn judgement(row: &Row, judgement: &Judgement) -> Vec<(&'static str, String)> {
+    let refused = |refusal: &Refusal| refusal_words(refusal, &row.facts);
+    let cell = |column: &'static str, expected: &str| match column {
+        "session" => match &judgement.standing {
+            Standing::Disconnect => "closed".to_owned(),
+            Standing::Refused(refusal) => refused(refusal),
+            Standing::Open { tls_first: true, starttls } => {
+                format!("TLS first{}", if *starttls { "" } else { ", unoffered" })
+            }
+            Standing::Open { starttls: true, .. } => "open, STARTTLS".to_owned(),
+            Standing::Open { starttls: false, .. } => "open".to_owned(),
+        },
+        "AUTH offer" => match &judgement.auth {
+            AuthOffer::Refused(refusal) => refused(refusal),
+            AuthOffer::Mechanisms(mechanisms) => {
+                mechanisms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            }
+        },
+        "outcome" => match &judgement.attempt {
+            None => "-".to_owned(),
+            Some(Ok(())) => "235".to_owned(),
+            Some(Err(refusal)) => refused(refusal),
+        },
+        "MAIL" => match (&judgement.mail, expected) {
+            (Err(Refusal::Temporary(_)), "454 any") => expected.to_owned(),
+            (Err(refusal), _) => refused(refusal),
+            (Ok(clearance), _) => whom(clearance),
+        },
+        _ => match (judgement.mail.clone(), row.sender.clone()) {
+            (Ok(clearance), Some(sender)) => match clearance.permit(sender.clone()) {
+                Ok(permit) if *permit.sender() == sender => "permitted".to_owned(),
+                Ok(permit) => format!("permitted for {:?}", permit.sender()),
+                Err(refusal) => refused(&refusal),
+            },
+            _ => "-".to_owned(),
+        },
+    };
+    row.expected.iter().map(|(column, expected)| (*column, cell(column, expected))).collect()
+}
+
+pub(crate) fn whom(clearance: &Clearance) -> String {
+    match clearance.identity() {
+        None => "as nobody".to_owned(),
+        Some(identified) => {
+            let how = identified.mechanism.map_or("certificate", |mechanism| mechanism.name());
+            format!("as {} by {how}", identified.principal.user_id)
+        }
+    }
+}
+
+pub(crate) fn refusal_words(refusal: &Refusal, facts: &Facts) -> String {
+    let words = match refusal {
+        Refusal::AccessDenied => "554 access denied",
+        Refusal::TlsRequired => "530 TLS first",
+        Refusal::CertificateMissing => "554 no certificate",
+        // The client must be told the very reason.
+        Refusal::CertificateInvalid(error) => match &facts.certificate {
+            CertificateFact::Presented(presented) if presented.path.as_ref() == Err(error) => "554 certificate invalid",
+            _ => return format!("554 certificate invalid, but for another reason: {error}"),
+        },
+        Refusal::CertificateRevoked => "554 certificate revoked",
+        Refusal::CertificateStatusUnknown => "554 status unknown",
+        Refusal::CertificateUnmatched => "554 matches nobody",
+        Refusal::CertificateAmbiguous => "554 matches several",
+        Refusal::Temporary(Temporary::RevocationStatus) => "454 status unknown",
+        Refusal::Temporary(Temporary::CertificateQuery) => "454 certificate query",
+        Refusal::Temporary(Temporary::PasswordQuery) => "454 password query",
+        Refusal::Temporary(Temporary::Allowance) => "454 allowance",
+        Refusal::AuthenticationRequired => "530 authentication required",
+        Refusal::EncryptionRequired => "538 encryption required",
+        Refusal::InvalidCredentials => "535 credentials invalid",
+        Refusal::AlreadyAuthenticated => "503 already authenticated",
+        Refusal::AuthNotOffered => "503 AUTH not offered",
+        Refusal::MechanismNotOffered => "504 mechanism not offered",
+        Refusal::SenderNotOwn(own) => {
+            let own: Vec<String> = own.iter().map(ToString::to_string).collect();
+            return format!("550 not yours: {}", own.join(", ")).trim_end().to_owned();
+        }
+        Refusal::SenderNotOwnDomain => "550 not your domain",
+        other => return format!("a refusal without words in render.rs: {other:?}"),
+    };
+    words.to_owned()
+}
