@@ -5,7 +5,13 @@
 //! given up. Nothing outside this crate knows how messages are kept.
 
 mod spool;
+mod run;
+mod attempt;
+mod active;
+mod schedule;
+mod notice;
 mod transaction;
+mod shared;
 mod store;
 mod state;
 mod settings;
@@ -17,6 +23,7 @@ mod error;
 pub use error::SpoolError;
 pub use id::{MessageId, NotAnId};
 pub use settings::Settings;
+pub use shared::Counters;
 pub use spool::Spool;
 pub use store::{Problem, RecoveryReport};
 pub use transaction::Transaction;

@@ -3,29 +3,24 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use delivery::Courier;
 use policy::Permit;
 use protocol::{Domain, Envelope};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::error::SpoolError;
+use crate::run;
 use crate::settings::Settings;
-use crate::store::{self, Due, RecoveryReport, Store, Tuning};
+use crate::shared::{Counters, Counts, Shared};
+use crate::store::{self, RecoveryReport, Store, Tuning};
 use crate::transaction::Transaction;
 
 /// Accepted mail until it is delivered. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Spool {
     shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    store: Store,
-    clock: Clock,
-    settings: Settings,
-    hostname: Domain,
-    arrivals: Mutex<mpsc::UnboundedReceiver<Due>>,
 }
 
 impl Spool {
@@ -57,6 +52,9 @@ impl Spool {
             settings: settings.clone(),
             hostname: hostname.clone(),
             arrivals: Mutex::new(opened.arrivals),
+            returns: opened.returns,
+            courier: watch::Sender::new(None),
+            counts: Counts::default(),
         };
         Ok((Self { shared: Arc::new(shared) }, opened.report))
     }
@@ -66,6 +64,25 @@ impl Spool {
     pub fn begin(&self, permit: &Permit, envelope: Envelope) -> Transaction {
         let identity = permit.identity().map(|identity| identity.principal.user_id.to_string()).unwrap_or_default();
         Transaction::new(self.shared.store.clone(), self.shared.clock, envelope, identity)
+    }
+
+    /// Delivers what is there and what comes, until `shutdown`. Then it waits for the attempts under way, as long as
+    /// the settings say, and breaks off the rest: nothing is lost by that, a message half sent is sent again.
+    ///
+    /// One at a time: a second call waits for the first to end.
+    pub async fn run(&self, courier: Courier, shutdown: CancellationToken) {
+        run::run(self.shared.clone(), courier, shutdown).await;
+    }
+
+    /// Changes the routes under a running [`run`](Self::run). Attempts under way end as they began.
+    pub fn use_courier(&self, courier: Courier) {
+        self.shared.courier.send_replace(Some(courier));
+    }
+
+    /// What has happened, and what there is.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counters()
     }
 
     /// Messages accepted and not yet dealt with.

@@ -10,6 +10,8 @@
 mod recovery;
 mod cleaner;
 mod writer;
+mod page;
+mod job;
 mod quarantine;
 mod scan;
 mod reserve;
@@ -31,18 +33,19 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use files::Faults;
 pub(crate) use index::{Hold, Usage};
+pub(crate) use job::{Change, Due, NewMessage, Piece, Write};
 pub use recovery::{Problem, RecoveryReport};
 pub(crate) use segment::ReadError;
 pub(crate) use source::{Loaded, Source};
-pub(crate) use writer::{Change, Due, NewMessage, Piece, Write};
 
 use crate::error::SpoolError;
 use crate::id::{Ids, MessageId};
 use cleaner::Cleaner;
 use index::Index;
+use job::Job;
 use quarantine::Quarantine;
 use reserve::Reserve;
-use writer::{Job, Log, Writer};
+use writer::{Log, Writer};
 
 /// Jobs waiting for the writer. Each holds at most a piece of a message, and its sender waits for the answer.
 const QUEUE: usize = 256;
@@ -78,6 +81,8 @@ pub(crate) struct Opened {
     pub(crate) report: RecoveryReport,
     /// Every live message, those found and those to come.
     pub(crate) arrivals: mpsc::UnboundedReceiver<Due>,
+    /// For those that are to be among the arrivals again.
+    pub(crate) returns: mpsc::UnboundedSender<Due>,
 }
 
 impl Store {
@@ -127,11 +132,11 @@ impl Store {
             start("spool-cleaner", Box::new(move || cleaner.run(&woken)))?,
         ];
         for due in recovered.due {
-            drop(arriving.send(due));
+            let _ = arriving.send(due);
         }
         let store = Self { log, index, ids, quarantine, jobs, threads: Arc::new(Mutex::new(threads)) };
         store.cancel(recovered.cancel);
-        Ok(Opened { store, report: recovered.report, arrivals })
+        Ok(Opened { store, report: recovered.report, arrivals, returns: arriving })
     }
 
     /// Marks messages Done that recovery has put aside. If that fails, the next start puts them aside again.

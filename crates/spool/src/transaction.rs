@@ -30,6 +30,10 @@ pub struct Transaction {
 impl Transaction {
     pub(crate) fn new(store: Store, clock: Clock, envelope: Envelope, identity: String) -> Self {
         let id = store.ids().next(clock.now_micros());
+        Self::with_id(id, store, clock, envelope, identity)
+    }
+
+    pub(crate) fn with_id(id: MessageId, store: Store, clock: Clock, envelope: Envelope, identity: String) -> Self {
         Self {
             store,
             clock,

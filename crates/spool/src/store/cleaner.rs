@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::files::sync_directory;
 use super::index::Index;
+use super::job::{Change, Job, NewMessage, Piece, Write};
 use super::quarantine::Quarantine;
 use super::record::{Accepted, Kind};
 use super::segment::{self, ReadError, Segment};
 use super::source::Source;
-use super::writer::{Change, Job, NewMessage, Piece, Write};
 use crate::error::SpoolError;
 use crate::id::MessageId;
 

@@ -140,10 +140,6 @@ impl Index {
         self.lock().segments.remove(&segment);
     }
 
-    pub(crate) fn ids(&self) -> Vec<MessageId> {
-        self.lock().live.keys().copied().collect()
-    }
-
     pub(crate) fn usage(&self) -> Usage {
         let inner = self.lock();
         Usage {

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::index::{Entry, Index};
+use super::job::Due;
 use super::quarantine::Quarantine;
 use super::record::{Accepted, HeaderError, Kind, Place, RecordHeader, SEGMENT_HEADER, SegmentHeader, VERSION};
 use super::scan::{Item, Payload, Scan};
 use super::segment::{self, Segment};
-use super::writer::Due;
 use crate::clock::Millis;
 use crate::error::SpoolError;
 use crate::id::MessageId;

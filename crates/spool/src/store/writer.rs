@@ -9,83 +9,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::files::{Faults, LogFile, sync_directory};
-use super::index::{Entry, Hold, Index};
-use super::record::{
-    Accepted, Extent, Kind, MAX_PAYLOAD, Place, RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader,
-};
+use super::index::Index;
+use super::job::{Due, Job, Piece};
+use super::page::{Effect, Page};
+use super::record::{SEGMENT_HEADER, SegmentHeader};
 use super::reserve::Reserve;
 use super::segment;
-use crate::clock::Millis;
 use crate::error::SpoolError;
-use crate::id::{Ids, MessageId};
+use crate::id::Ids;
 
 /// Most octets in one batch, nearly: bounds the memory and the wait of those in it.
 const MAX_BATCH: usize = 4 * 1024 * 1024;
 /// How long a disk that failed is left alone. Everything is refused meanwhile, instead of strewing segments about.
 const REST: Duration = Duration::from_millis(250);
-
-pub(crate) type Done<T> = oneshot::Sender<Result<T, SpoolError>>;
-
-/// Work for the writer.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// A piece of a message not accepted yet; it need not be durable.
-    Append {
-        id: MessageId,
-        text: Bytes,
-        /// The transaction has no hold yet.
-        first: bool,
-        done: Done<Piece>,
-    },
-    /// What must be durable before the answer.
-    Write(Write, Done<()>),
-    /// Finish.
-    Stop,
-}
-
-/// Where a piece is, and the transaction's claim to it.
-#[derive(Debug)]
-pub(crate) struct Piece {
-    pub(crate) extent: Extent,
-    pub(crate) hold: Option<Hold>,
-}
-
-/// Records that become durable together: the message first, then the changes.
-#[derive(Debug, Default)]
-pub(crate) struct Write {
-    pub(crate) message: Option<NewMessage>,
-    pub(crate) changes: Vec<(MessageId, Change)>,
-    /// May use the reserve: without this record, space would never come free.
-    pub(crate) essential: bool,
-}
-
-#[derive(Debug)]
-pub(crate) enum Change {
-    State(Vec<u8>),
-    Done,
-}
-
-#[derive(Debug)]
-pub(crate) struct NewMessage {
-    pub(crate) id: MessageId,
-    /// Without the last piece, which is still in `tail`.
-    pub(crate) accepted: Accepted,
-    pub(crate) tail: Bytes,
-    pub(crate) hold: Option<Hold>,
-    /// A live message on its way out of an old segment: where it was, and its state. Refused when that has changed.
-    pub(crate) moved: Option<(Entry, Option<Vec<u8>>)>,
-}
-
-/// A live message and the time of its next attempt, for the schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Due {
-    pub(crate) id: MessageId,
-    pub(crate) at: Millis,
-}
 
 #[derive(Debug)]
 struct Current {
@@ -95,13 +34,6 @@ struct Current {
     end: u64,
     /// Up to here everything is on disk.
     synced: u64,
-}
-
-/// What a job has done to the index once it is durable.
-#[derive(Debug)]
-enum Effect {
-    Append(Extent),
-    Write { message: Option<(MessageId, Entry)>, changes: Vec<(MessageId, Option<Place>)>, new: bool },
 }
 
 #[derive(Debug)]
@@ -145,35 +77,6 @@ impl Log {
             untrusted: Vec::new(),
             rest: None,
             buffer: Vec::new(),
-        }
-    }
-}
-
-impl Job {
-    fn weight(&self) -> usize {
-        match self {
-            Self::Append { text, .. } => text.len(),
-            Self::Write(write, _) => {
-                let message = write.message.as_ref().map_or(0, |message| {
-                    message.tail.len() + message.accepted.envelope.len() + 12 * message.accepted.extents.len()
-                });
-                let state = |(_, change): &(_, Change)| if let Change::State(state) = change { state.len() } else { 0 };
-                message + write.changes.iter().map(state).sum::<usize>() + RECORD_HEADER * (3 + write.changes.len())
-            }
-            Self::Stop => 0,
-        }
-    }
-
-    fn is_essential(&self) -> bool {
-        matches!(self, Self::Write(write, _) if write.essential)
-    }
-
-    fn fail(self, error: &SpoolError) {
-        // Whoever asked may have gone; then nobody is waiting for the answer.
-        match self {
-            Self::Append { done, .. } => drop(done.send(Err(error.clone()))),
-            Self::Write(_, done) => drop(done.send(Err(error.clone()))),
-            Self::Stop => {}
         }
     }
 }
@@ -389,7 +292,7 @@ impl Writer {
                 if let Some((id, entry)) = message {
                     self.index.put(id, entry);
                     if new {
-                        drop(self.arrivals.send(Due { id, at: 0 }));
+                        let _ = self.arrivals.send(Due { id, at: 0 });
                     }
                 }
                 for (id, place) in changes {
@@ -399,7 +302,7 @@ impl Writer {
                     }
                 }
                 // The transaction's hold goes only after the message has its own.
-                drop(write);
+                drop(write.message.and_then(|message| message.hold));
                 drop(done.send(Ok(())));
                 if shrunk {
                     self.wake_cleaner();
@@ -413,114 +316,4 @@ impl Writer {
         // Full means that it has been woken already.
         let _ = self.cleaner.try_send(());
     }
-}
-
-/// The batch under way.
-struct Page<'a> {
-    number: u32,
-    marker: u64,
-    batch: u64,
-    start: u64,
-    out: &'a mut Vec<u8>,
-}
-
-impl Page<'_> {
-    fn record(&mut self, kind: Kind, id: MessageId, payload: &[u8]) -> Place {
-        let offset = self.start.saturating_add(self.out.len() as u64);
-        let place = Place { segment: self.number, offset: u32::try_from(offset).unwrap_or(u32::MAX) };
-        let header = RecordHeader {
-            kind,
-            length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
-            id,
-            batch: self.batch,
-            payload_crc: crc32fast::hash(payload),
-        };
-        header.encode(self.marker, self.out);
-        self.out.extend_from_slice(payload);
-        place
-    }
-
-    fn body(&mut self, id: MessageId, text: &Bytes) -> Extent {
-        Extent { place: self.record(Kind::Body, id, text), length: u32::try_from(text.len()).unwrap_or(u32::MAX) }
-    }
-
-    fn write(
-        &mut self,
-        write: &Write,
-        index: &Index,
-        untrusted: &[(u32, u64)],
-        changed: &mut HashSet<MessageId>,
-    ) -> Result<Effect, SpoolError> {
-        let oversized = |(_, change): &(_, Change)| matches!(change, Change::State(state) if state.len() > MAX_PAYLOAD);
-        if write.changes.iter().any(oversized) {
-            return Err(SpoolError::TooLarge);
-        }
-        let mut changes = Vec::new();
-        let message = match &write.message {
-            None => None,
-            Some(message) => {
-                check(message, index, untrusted, changed)?;
-                let entry = self.message(message)?;
-                if let Some((_, Some(state))) = &message.moved {
-                    changes.push((message.id, Some(self.record(Kind::State, message.id, state))));
-                }
-                Some((message.id, entry))
-            }
-        };
-        for (id, change) in &write.changes {
-            changed.insert(*id);
-            changes.push((
-                *id,
-                match change {
-                    Change::State(state) => Some(self.record(Kind::State, *id, state)),
-                    Change::Done => {
-                        self.record(Kind::Done, *id, &[]);
-                        None
-                    }
-                },
-            ));
-        }
-        let new = write.message.as_ref().is_some_and(|message| message.moved.is_none());
-        Ok(Effect::Write { message, changes, new })
-    }
-
-    fn message(&mut self, message: &NewMessage) -> Result<Entry, SpoolError> {
-        let start = self.out.len();
-        let mut accepted = message.accepted.clone();
-        if !message.tail.is_empty() {
-            accepted.extents.push(self.body(message.id, &message.tail));
-        }
-        let payload = accepted.encode();
-        if payload.len() > MAX_PAYLOAD {
-            self.out.truncate(start);
-            return Err(SpoolError::TooLarge);
-        }
-        let place = self.record(Kind::Accepted, message.id, &payload);
-        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        Ok(Entry {
-            accepted: place,
-            state: None,
-            oldest: accepted.oldest(place),
-            footprint: accepted.footprint(length),
-        })
-    }
-}
-
-/// Whether the message may be accepted: all its pieces are trusted, and a moved one is still as it was.
-fn check(
-    message: &NewMessage,
-    index: &Index,
-    untrusted: &[(u32, u64)],
-    changed: &HashSet<MessageId>,
-) -> Result<(), SpoolError> {
-    let lost = |extent: &Extent| {
-        let end = u64::from(extent.place.offset) + RECORD_HEADER as u64 + u64::from(extent.length);
-        untrusted.iter().any(|&(segment, length)| segment == extent.place.segment && end > length)
-    };
-    if message.accepted.extents.iter().any(lost) {
-        return Err(SpoolError::Io(Arc::new(io::Error::other("a piece of the message could not be written"))));
-    }
-    // A message that ended in this very batch must not be written again after its end.
-    let stale = |(entry, _): &(Entry, _)| changed.contains(&message.id) || index.get(message.id) != Some(*entry);
-    if message.moved.as_ref().is_some_and(stale) { Err(SpoolError::Broken) } else { Ok(()) }
 }

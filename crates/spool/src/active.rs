@@ -1,0 +1,103 @@
+//! A message with an attempt under way: read once from the store, shared by all attempts for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use protocol::Envelope;
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::clock::Millis;
+use crate::id::MessageId;
+use crate::state::State;
+use crate::store::{ReadError, Source, Store};
+
+/// A message being worked on.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) id: MessageId,
+    content: OnceCell<Content>,
+}
+
+/// What the store says of it.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) arrived: Millis,
+    pub(crate) envelope: Envelope,
+    source: Source,
+    pub(crate) progress: Mutex<Progressing>,
+}
+
+/// How far it is, and which recipients an attempt is working on.
+#[derive(Debug)]
+pub(crate) struct Progressing {
+    pub(crate) state: State,
+    pub(crate) under_way: Vec<bool>,
+}
+
+impl Active {
+    /// Reads the message, the first time it is asked.
+    pub(crate) async fn content(&self, store: &Store) -> Result<&Content, ReadError> {
+        let read = || async {
+            let loaded = store.load(self.id).await?;
+            let under_way = vec![false; loaded.state.recipients.len()];
+            Ok(Content {
+                arrived: loaded.arrived,
+                envelope: loaded.envelope,
+                source: loaded.source,
+                progress: Mutex::new(Progressing { state: loaded.state, under_way }),
+            })
+        };
+        self.content.get_or_try_init(read).await
+    }
+}
+
+impl Content {
+    /// The text, from its first octet.
+    pub(crate) fn source(&self) -> Source {
+        self.source.again()
+    }
+}
+
+impl Progressing {
+    /// The recipients to be served now by nobody else's attempt.
+    pub(crate) fn due(&self, now: Millis) -> impl Iterator<Item = usize> {
+        let free = |at: usize| self.under_way.get(at) == Some(&false);
+        self.state.pending().filter(move |(at, progress)| progress.next <= now && free(*at)).map(|(at, _)| at)
+    }
+
+    /// When the next recipient's turn comes that is not now.
+    pub(crate) fn later(&self, now: Millis) -> Option<Millis> {
+        self.state.pending().map(|(_, progress)| progress.next).filter(|&next| next > now).min()
+    }
+
+    pub(crate) fn mark(&mut self, recipients: &[usize], under_way: bool) {
+        for &at in recipients {
+            if let Some(mark) = self.under_way.get_mut(at) {
+                *mark = under_way;
+            }
+        }
+    }
+}
+
+/// The messages being worked on.
+#[derive(Debug, Default)]
+pub(crate) struct ActiveMessages(HashMap<MessageId, Weak<Active>>);
+
+impl ActiveMessages {
+    /// The message, shared with whoever works on it already.
+    pub(crate) fn get(&mut self, id: MessageId) -> Arc<Active> {
+        let known = self.0.get(&id).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let active = Arc::new(Active { id, content: OnceCell::new() });
+            self.0.insert(id, Arc::downgrade(&active));
+            active
+        })
+    }
+
+    /// Forgets the message if nobody works on it any more.
+    pub(crate) fn forget(&mut self, id: MessageId) {
+        if self.0.get(&id).is_some_and(|active| active.strong_count() == 0) {
+            self.0.remove(&id);
+        }
+    }
+}
