@@ -9,8 +9,9 @@ use auth::{
 use pki::{OnUnknownStatus, Revocation};
 
 use crate::flow::{Access, MailFlowPolicy, SmtpAuth, TlsRule};
-use crate::judgement::{AuthOffer, Effect, Judgement, Question, Refusal, Standing, Step, Temporary};
+use crate::judgement::{AuthOffer, Effect, Judgement, Question, Standing, Step};
 use crate::permit::{Clearance, Identified};
+use crate::refusal::{Refusal, Temporary};
 
 /// Judges what a session knows under its policy and profile. Pure: the same facts give the same judgement.
 pub fn judge(facts: &Facts, policy: &MailFlowPolicy, profile: &ProfileRules) -> Judgement {
@@ -308,7 +309,7 @@ fn password<'f>(user: &str, fact: &'f PasswordFact, steps: &mut Steps) -> Result
         PasswordFact::Right(principal) => {
             (format!("right password of {}", principal.user_id), Effect::Identified, Ok(principal))
         }
-        PasswordFact::Wrong(why) => (format!("{why} for {user:?}"), Effect::Refused, Err(Refusal::InvalidCredentials)),
+        PasswordFact::Wrong(why) => (format!("{user:?}: {why}"), Effect::Refused, Err(Refusal::InvalidCredentials)),
         PasswordFact::AccountDisabled => {
             (format!("the account {user:?} is disabled"), Effect::Refused, Err(Refusal::InvalidCredentials))
         }

@@ -4,13 +4,15 @@
 //! table call it with the same [`auth::Facts`]; what it allows is a [`Permit`], which nothing else can make.
 
 mod judge;
-mod permit;
 mod judgement;
+mod permit;
+mod refusal;
 mod sender_group;
 mod flow;
 
 pub use flow::{Access, MailFlowPolicy, MessageSize, PolicySettings, SenderBinding, SmtpAuth, TlsRule};
 pub use judge::judge;
-pub use judgement::{AuthOffer, Effect, Judgement, Question, Refusal, Standing, Step, Temporary};
+pub use judgement::{AuthOffer, Effect, Judgement, Question, Standing, Step};
 pub use permit::{Clearance, Identified, Permit};
+pub use refusal::{Refusal, Temporary};
 pub use sender_group::{ClientPattern, SenderGroup, SenderGroupSettings, SenderGroups};

@@ -5,7 +5,7 @@ use auth::{Mechanism, Principal};
 use protocol::{Mailbox, ReversePath};
 
 use crate::flow::SenderBinding;
-use crate::judgement::Refusal;
+use crate::refusal::Refusal;
 
 /// Whom the client was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use auth::{Attempt, CertificateFact, Facts, Mechanism, TlsFact, Transport};
-use comfy_table::{ContentArrangement, Table, presets};
 use policy::{AuthOffer, Judgement, Refusal, Standing, judge};
 use protocol::ReversePath;
 use rustls_pki_types::CertificateDer;
@@ -13,6 +12,7 @@ use session::ListenerTls;
 use crate::cli::Explain;
 use crate::config::ListenerPlan;
 use crate::run;
+use crate::table::table;
 
 /// A reason why nothing can be explained.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -92,7 +92,7 @@ impl Explanation {
         let transport = match arguments.without_tls {
             true => Transport::Plain,
             false => Transport::Tls(TlsFact {
-                version: "supposed",
+                version: "any version",
                 cipher: "any cipher",
                 implicit: listener.implicit_tls == ListenerTls::Implicit,
             }),
@@ -119,8 +119,7 @@ impl Explanation {
     /// Exits with 0 when MAIL would go on.
     fn print(self) -> ExitCode {
         println!("{}\n", self.heading);
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        let mut table = table();
         table.set_header(["question", "answer", "what follows"]);
         for step in &self.judgement.steps {
             table.add_row([step.question.to_string(), step.answer.to_string(), step.effect.to_string()]);

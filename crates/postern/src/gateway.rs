@@ -10,7 +10,7 @@ use std::time::Duration;
 use directory::{Directory, Reload};
 use pki::CrlStore;
 use session::{Connections, Listener, Server, ServerKey, Serving};
-use spool::{Spool, SpoolError};
+use spool::{RecoveryReport, Spool, SpoolError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,7 +38,6 @@ pub(crate) struct Gateway {
     sessions: TaskTracker,
     connections: Arc<Connections>,
     spool: Spool,
-    courier: Arc<arc_swap::ArcSwap<delivery::Courier>>,
     /// No new sessions, and the old ones to end.
     stop: CancellationToken,
     stop_timeout: Duration,
@@ -55,10 +54,12 @@ impl Gateway {
         let (spool, recovered) = Spool::open(&configuration.spool, &state_dir, &configuration.hostname)
             .await
             .map_err(|error| GatewayError::Spool { dir: state_dir.clone(), error })?;
-        recovered.log();
-        let courier = Arc::new(arc_swap::ArcSwap::from_pointee(configuration.courier));
+        log_recovery(&recovered);
         let stop_delivery = CancellationToken::new();
-        let delivery = tokio::spawn(spool.clone().run(Arc::clone(&courier), stop_delivery.clone()));
+        let delivery = tokio::spawn({
+            let (spool, courier, stop) = (spool.clone(), configuration.courier, stop_delivery.clone());
+            async move { spool.run(courier, stop).await }
+        });
         let mut gateway = Self {
             hostname: configuration.hostname,
             state_dir,
@@ -66,7 +67,6 @@ impl Gateway {
             sessions: TaskTracker::new(),
             connections: Arc::default(),
             spool,
-            courier,
             stop: CancellationToken::new(),
             stop_timeout: configuration.limits.stop_timeout,
             stop_delivery,
@@ -124,12 +124,6 @@ impl Gateway {
         Ok(())
     }
 
-    /// Where a listener listens.
-    pub(crate) fn addresses(&self, name: &str) -> Vec<SocketAddr> {
-        let named = self.listeners.iter().filter(|((listener, _), _)| listener == name);
-        named.map(|(_, listener)| listener.address()).collect()
-    }
-
     /// New sessions get the new configuration, running ones keep theirs.
     pub(crate) async fn reload(&mut self, configuration: Configuration) -> Result<(), GatewayError> {
         if configuration.hostname != self.hostname {
@@ -141,7 +135,7 @@ impl Gateway {
         let server = self.server(configuration.limits.clone(), configuration.trace);
         self.listen(configuration.listeners, &server)?;
         self.stop_timeout = configuration.limits.stop_timeout;
-        self.courier.store(Arc::new(configuration.courier));
+        self.spool.use_courier(configuration.courier);
         self.watching.abort();
         self.watching = watch(configuration.server_key, configuration.directories, configuration.crls);
         Ok(())
@@ -161,8 +155,18 @@ impl Gateway {
             tracing::error!(%error, "delivery ended badly");
         }
         self.watching.abort();
+        self.spool.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// What was damaged is told one by one; it is in the quarantine, and no other message suffers.
+fn log_recovery(report: &RecoveryReport) {
+    for problem in &report.problems {
+        tracing::error!("{problem}");
+    }
+    let RecoveryReport { messages, segments, torn_octets, elapsed, .. } = report;
+    tracing::info!(messages, segments, torn_octets, ?elapsed, "the spool is open");
 }
 
 fn serving(plan: &ListenerPlan, server: &Arc<Server>) -> Serving {

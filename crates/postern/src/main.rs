@@ -1,13 +1,14 @@
 //! The binary: command line, configuration, and the building, starting, reloading and stopping of the parts.
 
-mod cli;
 mod demo_command;
 mod explain;
 mod run;
 mod small_commands;
 mod gateway;
+mod table;
 mod logging;
 mod config;
+mod cli;
 
 use std::process::ExitCode;
 

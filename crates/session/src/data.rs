@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::outcome::End;
 use crate::replies;
 use crate::session::Session;
-use crate::state::{Hello, Transaction};
 use crate::trace::{Submission, date};
+use crate::transaction::{Hello, Transaction};
 
 /// The largest header section, octets: far above what mail programs write, far below what hurts.
 const MAX_HEADER: usize = 256 * 1024;

@@ -5,22 +5,24 @@
 //! needs and returns the next. `commands` has one file a command; `replies` is the one table from outcome to reply.
 
 mod listener;
-mod commands;
 mod conversation;
+mod commands;
+mod state;
 mod data;
 mod session;
-mod state;
-mod outcome;
+mod serving;
+mod transaction;
 mod trace;
-mod replies;
 mod wire;
+mod outcome;
+mod replies;
 mod tls;
 mod connections;
 mod settings;
 
 pub use connections::Connections;
-pub use listener::{Listener, Serving, no_rules};
+pub use listener::Listener;
 pub use replies::refusal as reply_to;
-pub use session::Server;
+pub use serving::{Server, Serving, no_rules};
 pub use settings::{Limits, LimitsSettings, ListenerSettings, ListenerTls, MinVersion, TlsSettings, TraceSettings};
-pub use tls::{ServerKey, TlsContext, TlsError};
+pub use tls::{ServerKey, TlsContext, TlsError, provider};

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use auth::{Profile, ProfileRules};
-use policy::{ClientPattern, SenderGroups};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -16,42 +14,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::conversation::converse;
 use crate::outcome::End;
-use crate::session::{GOODBYE, Server, Session};
+use crate::serving::Serving;
+use crate::session::{GOODBYE, Session};
 use crate::settings::ListenerTls;
-use crate::tls::TlsContext;
 use crate::wire::Wire;
-
-/// How connections of a listener are served; exchanged whole at a reload, while older sessions keep theirs.
-pub struct Serving {
-    /// The listener's name.
-    pub name: String,
-    /// How TLS begins.
-    pub implicit_tls: ListenerTls,
-    /// Who must begin with a PROXY header.
-    pub proxy_protocol_from: Vec<ClientPattern>,
-    /// Which policy a client gets.
-    pub groups: SenderGroups,
-    /// How clients are identified; `None` where nobody is.
-    pub profile: Option<Arc<Profile>>,
-    /// The server's side of handshakes.
-    pub tls: TlsContext,
-    /// What all listeners share.
-    pub server: Arc<Server>,
-}
-
-/// Nobody is identified where no profile is named.
-static NO_RULES: ProfileRules = ProfileRules { certificate: None, password: None, recheck_after: Duration::MAX };
-
-/// The rules of a listener without a profile.
-pub fn no_rules() -> &'static ProfileRules {
-    &NO_RULES
-}
-
-impl Serving {
-    pub(crate) fn rules(&self) -> &ProfileRules {
-        self.profile.as_ref().map_or(&NO_RULES, |profile| &profile.rules)
-    }
-}
 
 /// A bound socket. It accepts until it is dropped or cancelled.
 pub struct Listener {

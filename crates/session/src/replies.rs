@@ -1,17 +1,16 @@
 //! The one table from outcome to reply. Text for the client says what a person at a mail client can act on, and nothing
 //! of the configuration; the detail goes to the log.
 
+use std::borrow::Cow;
+
+use pki::PathError;
 use policy::{Refusal, Temporary};
 use protocol::address::AddressError;
 use protocol::{CommandError, EnhancedCode, ParameterError, Reply};
 use spool::SpoolError;
 
 /// A reply with its enhanced code.
-fn reply(
-    code: u16,
-    (class, subject, detail): (u8, u16, u16),
-    text: impl Into<std::borrow::Cow<'static, str>>,
-) -> Reply {
+fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: impl Into<Cow<'static, str>>) -> Reply {
     Reply::new(code, Some(EnhancedCode(class, subject, detail)), text)
 }
 
@@ -65,9 +64,23 @@ pub fn refusal(refusal: &Refusal) -> Reply {
     }
 }
 
-/// What a certificate's holder can know of the reason: the kind, without names of trusts or files.
-fn certificate_problem(error: &pki::PathError) -> String {
-    error.to_string()
+/// What its holder can act on: the kind of problem, without the names of other certificates, of trusts or of files.
+fn certificate_problem(error: &PathError) -> Cow<'static, str> {
+    match error {
+        PathError::Expired { not_after, .. } => format!("expired on {not_after}").into(),
+        PathError::NotYetValid { not_before, .. } => format!("not valid before {not_before}").into(),
+        PathError::UnknownIssuer { .. } => "its issuer is not trusted here".into(),
+        PathError::BadSignature { .. } => "a signature of its chain is wrong".into(),
+        PathError::NotACa { .. } => "a certificate of its chain may not issue others".into(),
+        PathError::NameConstraint { .. } => "a name in it is outside what its issuer may certify".into(),
+        PathError::PolicyNotAcceptable { .. } => "it has no certificate policy that is accepted here".into(),
+        PathError::WrongKeyUsage { .. } => "its key usage does not allow this".into(),
+        PathError::WrongExtendedKeyUsage { .. } => "it is not meant for client authentication".into(),
+        PathError::WeakKeyOrAlgorithm { .. } => "a key or algorithm of its chain is too weak".into(),
+        PathError::CriticalExtension { .. } => "it has a critical extension that is not understood".into(),
+        PathError::Malformed(_) => "it cannot be read".into(),
+        _ => "no valid path to a trusted authority was found".into(),
+    }
 }
 
 pub(crate) fn command_error(error: &CommandError) -> Reply {

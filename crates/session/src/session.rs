@@ -5,32 +5,15 @@ use std::sync::Arc;
 
 use auth::{Attempt, CertificateFact, Facts, TlsFact, Transport};
 use policy::{Judgement, MailFlowPolicy, Standing, judge};
-use protocol::{Domain, Reply};
+use protocol::Reply;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::connections::{Connections, Counted};
-use crate::listener::Serving;
+use crate::connections::Counted;
 use crate::outcome::{About, End, Tally, log};
 use crate::replies;
-use crate::settings::{Limits, ListenerTls, TraceSettings};
+use crate::serving::{Server, Serving};
+use crate::settings::{Limits, ListenerTls};
 use crate::wire::Wire;
-
-/// What all listeners share.
-pub struct Server {
-    /// The name in the greeting, in EHLO and in trace fields.
-    pub hostname: Domain,
-    /// What holds whatever the policy.
-    pub limits: Limits,
-    /// What a relayed message tells of its submission.
-    pub trace: TraceSettings,
-    /// Where accepted mail goes.
-    pub spool: spool::Spool,
-    /// Counts connections; kept across reloads.
-    pub connections: Arc<Connections>,
-    /// Cancelled when the server goes down.
-    pub stop: CancellationToken,
-}
 
 pub(crate) struct Session {
     pub(crate) wire: Wire,
@@ -77,7 +60,7 @@ impl Session {
             tally: Tally::default(),
             opened: now,
             checked: now,
-            epoch: None,
+            epoch: serving.profile.as_ref().map(|profile| profile.epoch()),
             group,
             _counted: counted,
             serving,
@@ -142,8 +125,10 @@ impl Session {
 
     /// Asks everything about the client's certificate, from caches where they still hold, and judges anew.
     async fn examine_certificate(&mut self) {
-        let profile = self.serving.profile.as_ref().filter(|_| self.asks_for_certificate());
-        if let Some(profile) = profile {
+        self.checked = Instant::now();
+        if let Some(profile) = self.serving.profile.as_ref().filter(|_| self.asks_for_certificate()) {
+            // Taken before the questions: what changes while they are asked is asked again.
+            self.epoch = Some(profile.epoch());
             self.facts.certificate = match self.wire.tls().and_then(|tls| tls.peer_certificates()) {
                 None | Some([]) => CertificateFact::NotPresented,
                 Some(chain) => {
@@ -152,19 +137,20 @@ impl Session {
                 }
             };
         }
-        self.checked = Instant::now();
-        self.epoch = self.serving.profile.as_ref().map(|profile| profile.epoch());
         self.judge();
     }
 
-    /// A certificate that was revoked at noon stops sending at noon: asked at each MAIL of an older session, and as soon
-    /// as lists or people have changed.
+    /// A certificate that was revoked at noon stops sending at noon, and so does a person who was disabled: asked at each
+    /// MAIL of an older session, and as soon as lists or people have changed.
     pub(crate) async fn recheck(&mut self) {
-        let Some(profile) = self.serving.profile.as_ref() else { return };
-        let due = self.checked.elapsed() >= profile.rules.recheck_after || self.epoch != Some(profile.epoch());
-        if due && matches!(self.facts.certificate, CertificateFact::Presented(_)) {
-            self.examine_certificate().await;
+        let Some(profile) = self.serving.profile.clone() else { return };
+        let epoch = profile.epoch();
+        if self.checked.elapsed() < profile.rules.recheck_after && self.epoch == Some(epoch) {
+            return;
         }
+        self.facts.attempt = profile.standing(&self.facts.attempt, pki::Time::now()).await;
+        self.examine_certificate().await;
+        self.epoch = Some(epoch);
     }
 
     pub(crate) fn judge(&mut self) {

@@ -1,11 +1,8 @@
 //! Where a session stands: RFC 5321 section 4.1.4, the order of commands, as types. A handler takes the state it needs
 //! and returns the next; what a state holds is gone when it is left.
 
-use policy::Permit;
-use protocol::Envelope;
-use protocol::command::ClientName;
-
 use crate::data::Chunks;
+use crate::transaction::{Hello, Transaction};
 
 pub(crate) enum State {
     /// Connected, or TLS has begun: the client has not said who it is.
@@ -16,21 +13,6 @@ pub(crate) enum State {
     Mail(Box<Transaction>),
     /// BDAT without LAST was accepted; chunks follow.
     Chunking(Box<Chunks>),
-}
-
-/// What the client called itself.
-#[derive(Debug, Clone)]
-pub(crate) struct Hello {
-    pub(crate) name: ClientName,
-    /// EHLO, not HELO.
-    pub(crate) extended: bool,
-}
-
-/// A mail transaction: only a permit opens one.
-pub(crate) struct Transaction {
-    pub(crate) hello: Hello,
-    pub(crate) permit: Permit,
-    pub(crate) envelope: Envelope,
 }
 
 impl State {

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -128,8 +128,10 @@ fn read_pair(certificate: &Path, key: &Path) -> Result<Loaded, TlsError> {
     Ok(Loaded { key: Arc::new(key), stamps })
 }
 
-fn provider() -> CryptoProvider {
-    aws_lc_rs::default_provider()
+/// The cryptography that both sides of the gateway use.
+pub fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+    Arc::clone(&PROVIDER)
 }
 
 /// How handshakes of one listener go: with and without asking for a certificate.
@@ -150,7 +152,7 @@ impl TlsContext {
             MinVersion::Tls13 => &[&rustls::version::TLS13],
         };
         let config = |asks: bool| -> Result<_, rustls::Error> {
-            let builder = ServerConfig::builder_with_provider(Arc::new(provider())).with_protocol_versions(versions)?;
+            let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
             let builder = match asks {
                 true => builder.with_client_cert_verifier(Arc::clone(&possession) as Arc<dyn ClientCertVerifier>),
                 false => builder.with_no_client_auth(),

@@ -50,8 +50,12 @@ impl<'a> Assembly<'a> {
         let directories = self.directories(&settings.directory);
         let profiles = self.profiles(&settings.authentication, &trusts, &directories, &crls);
         let policies = self.policies(&settings.policy);
+        self.listener_names(&settings.listener);
         let listeners = match (&tls, &server_key) {
-            (Some(tls), Some(key)) => self.listeners(&settings.listener, tls, key, &profiles, &policies),
+            (Some(tls), Some(key)) => {
+                let plan = |listener| self.listener(listener, tls, key, &profiles, &policies);
+                settings.listener.iter().filter_map(plan).collect()
+            }
             _ => Vec::new(),
         };
         let courier = self.courier(&settings.route, hostname.as_ref());
@@ -264,14 +268,8 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    fn listeners(
-        &mut self,
-        settings: &[ListenerSettings],
-        tls: &TlsSettings,
-        key: &Arc<ServerKey>,
-        profiles: &Parts<Arc<Profile>>,
-        policies: &Parts<Arc<MailFlowPolicy>>,
-    ) -> Vec<ListenerPlan> {
+    /// What listeners say of themselves and of each other.
+    fn listener_names(&mut self, settings: &[ListenerSettings]) {
         if settings.is_empty() && !self.struck.iter().any(|struck| struck.starts_with("listener")) {
             let problem = Problem::error(None, "listener", "there is none, so no client could connect");
             self.problems.push(problem.mend("add a [[listener]] with name, bind, tls and default_policy"));
@@ -294,7 +292,6 @@ impl<'a> Assembly<'a> {
                 }
             }
         }
-        settings.iter().filter_map(|listener| self.listener(listener, tls, key, profiles, policies)).collect()
     }
 
     fn listener(
@@ -375,9 +372,16 @@ impl<'a> Assembly<'a> {
             self.problems
                 .push(problem.mend("add a [[route]] with domains = [\"*\"] and hosts = [\"mx.example.org:25\"]"));
         }
-        delivery::Courier::new(routes, hostname?)
-            .map_err(|error| self.problems.push(Problem::error(None, "route", &error.to_string())))
-            .ok()
+        match delivery::Courier::new(routes, hostname?, &session::provider()) {
+            Ok(courier) => Some(courier),
+            Err(errors) => {
+                let problem = |error: &delivery::DeliveryError| {
+                    Problem::error(self.place.at(error.span()), "route", &error.to_string())
+                };
+                self.problems.extend(errors.iter().map(problem));
+                None
+            }
+        }
     }
 }
 

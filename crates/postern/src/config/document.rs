@@ -79,12 +79,17 @@ fn strike_within(value: &mut Spanned<DeValue<'_>>, error: &Range<usize>, path: &
     match value.get_mut() {
         DeValue::Table(table) => strike_from_table(table, error, path),
         DeValue::Array(array) => {
+            for (index, item) in array.iter_mut().enumerate() {
+                path.push(format!("[{index}]"));
+                if strike_within(item, error, path) {
+                    return true;
+                }
+                path.pop();
+            }
             let Some(guilty) = array.iter().position(|item| covers(&item.span(), error)) else { return false };
             path.push(format!("[{guilty}]"));
-            if !array.get_mut(guilty).is_some_and(|item| strike_within(item, error, path)) {
-                let others = array.iter().enumerate().filter(|(index, _)| *index != guilty);
-                *array = others.map(|(_, item)| item.clone()).collect();
-            }
+            let others = array.iter().enumerate().filter(|(index, _)| *index != guilty);
+            *array = others.map(|(_, item)| item.clone()).collect();
             true
         }
         _ => false,

@@ -164,18 +164,35 @@ fn people() -> Result<String, Failure> {
              attributes = {{ caccn = \"{common_name}\" }}\n"
         )
     };
-    Ok(format!(
-        "# Written by `postern demo`. Alice and Bob have cards; Alice's password ({}) is refused, since she has one.\n\
-         {}password = \"{}\"\n\n{}\n# Carol has none, and may use her password, {}.\n[[person]]\nuser_id = \"{}\"\n\
-         addresses = [\"carol@example.mil\"]\npassword = \"{}\"\n",
-        ALICE.1,
+    let password_only = |(user, password): (&str, &str), attributes: &str| -> Result<String, Failure> {
+        Ok(format!(
+            "[[person]]\nuser_id = \"{user}\"\naddresses = [\"{user}@example.mil\"]\npassword = \"{}\"\n{attributes}",
+            hash((user, password))?
+        ))
+    };
+    let next_week = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(7 * 24);
+    let emergency = next_week.strftime("%Y%m%d%H%M%SZ");
+    let parts = [
+        "# Written by `postern demo`. Each password is the user id and \"-password\".\n\
+         # Alice and Bob have cards, so a password is not good enough for them.\n"
+            .to_owned(),
         card(demo::pki::ALICE),
-        hash(ALICE)?,
+        format!("password = \"{}\"\n\n", hash(ALICE)?),
         card(demo::pki::BOB),
-        CAROL.1,
-        CAROL.0,
-        hash(CAROL)?,
-    ))
+        "\n# Carol has none, and may use her password.\n".to_owned(),
+        password_only(CAROL, "")?,
+        "\n# Dave left his card at home: until next week his password will do.\n".to_owned(),
+        password_only(
+            ("dave", "dave-password"),
+            &format!("attributes = {{ caccn = \"POE.DAVE.D.1234567893\", cacemergency = \"{emergency}\" }}\n"),
+        )?,
+        "\n# Erin's device reads no cards: she is exempt.\n".to_owned(),
+        password_only(
+            ("erin", "erin-password"),
+            "attributes = { caccn = \"MOE.ERIN.E.1234567894\", cacexempt = \"yes\" }\n",
+        )?,
+    ];
+    Ok(parts.concat())
 }
 
 fn shell_quoted(path: &Path) -> String {

@@ -4,12 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use comfy_table::{Cell, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Table};
 use demo::client::{Credentials, Security, Submission, submit};
 use demo::{ClientTls, NextHop, Pki, TlsVersions};
 
 use super::Failure;
 use super::folder::{ALICE, CAROL, Ports};
+use crate::table::table;
 
 /// One client.
 struct Visit {
@@ -179,8 +180,7 @@ impl Tour {
     }
 
     pub(super) fn table(&self, root: &Path) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        let mut table = table();
         table.set_header(["", "who", "what happened", "the SMTP reply the client saw", "where the message is now"]);
         for row in &self.0 {
             let place =

@@ -8,7 +8,8 @@ use protocol::extensions::Limits;
 
 use crate::outcome::End;
 use crate::session::Session;
-use crate::state::{Hello, State};
+use crate::state::State;
+use crate::transaction::Hello;
 
 impl Session {
     pub(crate) async fn ehlo(&mut self, name: ClientName) -> Result<State, End> {

@@ -8,7 +8,8 @@ use protocol::{CommandError, Envelope};
 use crate::outcome::End;
 use crate::replies;
 use crate::session::Session;
-use crate::state::{Hello, State, Transaction};
+use crate::state::State;
+use crate::transaction::{Hello, Transaction};
 
 impl Session {
     pub(crate) async fn mail(&mut self, state: State, mail: Mail) -> Result<State, End> {

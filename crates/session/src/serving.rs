@@ -1,0 +1,61 @@
+//! How a listener serves: what its sessions share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::{Profile, ProfileRules};
+use policy::{ClientPattern, SenderGroups};
+use protocol::Domain;
+use tokio_util::sync::CancellationToken;
+
+use crate::connections::Connections;
+use crate::settings::{Limits, ListenerTls, TraceSettings};
+use crate::tls::TlsContext;
+
+/// How connections of a listener are served; exchanged whole at a reload, while older sessions keep theirs.
+pub struct Serving {
+    /// The listener's name.
+    pub name: String,
+    /// How TLS begins.
+    pub implicit_tls: ListenerTls,
+    /// Who must begin with a PROXY header.
+    pub proxy_protocol_from: Vec<ClientPattern>,
+    /// Which policy a client gets.
+    pub groups: SenderGroups,
+    /// How clients are identified; `None` where nobody is.
+    pub profile: Option<Arc<Profile>>,
+    /// The server's side of handshakes.
+    pub tls: TlsContext,
+    /// What all listeners share.
+    pub server: Arc<Server>,
+}
+
+/// Nobody is identified where no profile is named.
+static NO_RULES: ProfileRules = ProfileRules { certificate: None, password: None, recheck_after: Duration::MAX };
+
+/// The rules of a listener without a profile.
+pub fn no_rules() -> &'static ProfileRules {
+    &NO_RULES
+}
+
+impl Serving {
+    pub(crate) fn rules(&self) -> &ProfileRules {
+        self.profile.as_ref().map_or(&NO_RULES, |profile| &profile.rules)
+    }
+}
+
+/// What all listeners share.
+pub struct Server {
+    /// The name in the greeting, in EHLO and in trace fields.
+    pub hostname: Domain,
+    /// What holds whatever the policy.
+    pub limits: Limits,
+    /// What a relayed message tells of its submission.
+    pub trace: TraceSettings,
+    /// Where accepted mail goes.
+    pub spool: spool::Spool,
+    /// Counts connections; kept across reloads.
+    pub connections: Arc<Connections>,
+    /// Cancelled when the server goes down.
+    pub stop: CancellationToken,
+}
