@@ -55,8 +55,16 @@ fn its_commented_settings_exist_and_are_the_defaults() {
         bare + rest
     };
     // What is an example rather than a default stays commented here.
-    let examples =
-        ["#[directory.people.certificate_query]", "#filter = \"(&(caccn", "#secondary", "#ca = ", "#required"];
+    let examples = [
+        "#[directory.people.certificate_query]",
+        "#filter = \"(&(caccn",
+        "#secondary",
+        "#ca = ",
+        "#require",
+        "#on_mi",
+        "#on_in",
+        "#on_no_",
+    ];
     let defaults: Vec<&str> =
         SHIPPED.lines().filter(|line| !examples.iter().any(|example| line.starts_with(example))).collect();
     let (commented, whole) = (parse(&defaults.join("\n")), parse(&uncommented(&defaults.join("\n"))));
