@@ -12,7 +12,9 @@ use crate::verdict::Verdict;
 /// A bounded cache of verdicts of one trust.
 pub(crate) struct VerdictCache {
     hasher: RandomState,
-    entries: Mutex<LruCache<u64, Entry>>,
+    valid: Mutex<LruCache<u64, Entry>>,
+    /// Apart, for anybody can present any number of bad chains, but only clients of the trust have good ones.
+    refused: Mutex<LruCache<u64, Entry>>,
 }
 
 struct Entry {
@@ -22,29 +24,30 @@ struct Entry {
     verdict: Arc<Verdict>,
 }
 
-/// Some 6 kB each, with the parsed certificates.
-const CAPACITY: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
-/// A longer chain is judged each time.
-const MAX_CHAIN: usize = 64 * 1024;
+/// Some 8 kB each, with the parsed certificates.
+const VALID: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+const REFUSED: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// A longer chain, in octets, is judged each time.
+const MAX_CHAIN: usize = 32 * 1024;
 /// The last octets of a certificate are its signature, which tells it from every other.
 const HASHED_TAIL: usize = 32;
 
 impl VerdictCache {
     pub(crate) fn new() -> Self {
-        Self { hasher: RandomState::new(), entries: Mutex::new(LruCache::new(CAPACITY)) }
+        Self {
+            hasher: RandomState::new(),
+            valid: Mutex::new(LruCache::new(VALID)),
+            refused: Mutex::new(LruCache::new(REFUSED)),
+        }
     }
 
     /// The verdict on this very chain, if it still holds.
     pub(crate) fn get(&self, chain: &[impl AsRef<[u8]>], generation: u64, at: Time) -> Option<Arc<Verdict>> {
         let key = self.key(chain);
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.get(&key)?;
-        // The key only finds the entry; the octets decide, so that no forged collision borrows a verdict.
-        let same = entry.chain.len() == chain.len()
-            && entry.chain.iter().zip(chain).all(|(one, other)| **one == *other.as_ref());
-        // A clock that was set back ends a verdict too.
-        let holds = entry.generation == generation && entry.judged_at <= at && at < entry.verdict.valid_until;
-        (same && holds).then(|| Arc::clone(&entry.verdict))
+        [&self.valid, &self.refused].into_iter().find_map(|entries| {
+            let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+            entries.get(&key).and_then(|entry| entry.holding(chain, generation, at))
+        })
     }
 
     pub(crate) fn put(&self, chain: &[impl AsRef<[u8]>], generation: u64, at: Time, verdict: &Arc<Verdict>) {
@@ -58,7 +61,8 @@ impl VerdictCache {
             verdict: Arc::clone(verdict),
         };
         let key = self.key(chain);
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).put(key, entry);
+        let entries = if verdict.path.is_ok() { &self.valid } else { &self.refused };
+        entries.lock().unwrap_or_else(PoisonError::into_inner).put(key, entry);
     }
 
     fn key(&self, chain: &[impl AsRef<[u8]>]) -> u64 {
@@ -69,5 +73,17 @@ impl VerdictCache {
             hasher.write(der.get(der.len().saturating_sub(HASHED_TAIL)..).unwrap_or_default());
         }
         hasher.finish()
+    }
+}
+
+impl Entry {
+    /// The verdict, if it is on this very chain and still holds.
+    fn holding(&self, chain: &[impl AsRef<[u8]>], generation: u64, at: Time) -> Option<Arc<Verdict>> {
+        // The key only found the entry; the octets decide, so that no forged collision borrows a verdict.
+        let same = self.chain.len() == chain.len()
+            && self.chain.iter().zip(chain).all(|(one, other)| **one == *other.as_ref());
+        // A clock that was set back ends a verdict too.
+        let holds = self.generation == generation && self.judged_at <= at && at < self.verdict.valid_until;
+        (same && holds).then(|| Arc::clone(&self.verdict))
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn judge(search: &mut Search<'_>, path: &ValidPath, lists: &Snapshot,
     let mut checker = Checker { search, lists, rules: signers, anchor: &path.anchor, known: HashMap::new(), depth: 0 };
     let whole: Vec<&Certificate> = path.certificates.iter().chain([&path.anchor]).collect();
     let outcome = checker.judge_path(&whole);
-    checker.search.steps.push(format!("revocation: {outcome}"));
+    checker.search.tell(format!("revocation: {outcome}"));
     outcome
 }
 
@@ -127,9 +127,8 @@ impl Checker<'_, '_> {
             return None;
         }
         // (f), (g)
-        if !self.has_valid_signer(list, point, certificate, above) {
-            let (certificate, source_name) = (certificate.to_string(), loaded.source.to_string());
-            inquiry.note(UnknownStatus::BadSigner { certificate, source_name });
+        if let Err(trouble) = self.check_signer(loaded, point, certificate, above) {
+            inquiry.note(trouble);
             return None;
         }
         // (c), (h), (i), (k): the delta's word counts before its complete list's.
@@ -137,7 +136,7 @@ impl Checker<'_, '_> {
         let delta = lists.issued_by(list.issuer()).iter().find(|delta| {
             delta.list.is_delta_to(list)
                 && self.check_fresh(delta, certificate).is_ok()
-                && self.has_valid_signer(&delta.list, point, certificate, above)
+                && self.check_signer(delta, point, certificate, above).is_ok()
         });
         let find = |list: &Crl| list.find(certificate.issuer(), certificate.serial());
         const REMOVE_FROM_CRL: u8 = 8;
@@ -179,20 +178,25 @@ impl Checker<'_, '_> {
 
     /// Section 6.3.3 (f) and (g): signed by a CA of the path, or by another key of the list's issuer that has a valid,
     /// unrevoked path of its own to the same anchor.
-    fn has_valid_signer(
+    fn check_signer(
         &mut self,
-        list: &Crl,
+        loaded: &Loaded,
         point: &DistributionPoint,
         certificate: &Certificate,
         above: &[&Certificate],
-    ) -> bool {
+    ) -> Result<(), UnknownStatus> {
+        let list = &*loaded.list;
+        let bad_signer = || UnknownStatus::BadSigner {
+            certificate: certificate.to_string(),
+            source_name: loaded.source.to_string(),
+        };
         if !self.rules.strength.allows(list.signature_algorithm()) {
-            return false;
+            return Err(bad_signer());
         }
         for at in 0..above.len() {
             let Some((signer, higher)) = above.get(at..).and_then(|rest| rest.split_first()) else { break };
             if signer.subject() == list.issuer() && may_sign(signer) && is_signed_by(list, signer, higher) {
-                return true;
+                return Ok(());
             }
         }
         let pools = [self.search.anchors, self.search.presented, self.search.intermediates];
@@ -202,16 +206,21 @@ impl Checker<'_, '_> {
             .filter(|candidate| !above.contains(candidate) && may_sign(candidate))
             .cloned()
             .collect();
-        candidates.iter().any(|candidate| {
-            if self.search.budget.signature().is_err() || !list.is_signed_by(candidate) {
-                return false;
+        for candidate in candidates {
+            let too_complex = |_| UnknownStatus::TooComplex { certificate: certificate.to_string() };
+            self.search.budget.signature().map_err(too_complex)?;
+            if !list.is_signed_by(&candidate) {
+                continue;
             }
             // A signer vouches for itself only where the CA above has said so in its certificate, by a cRLIssuer
             // that is the signer (NIST PKITS 4.14.30).
             let names_itself =
-                candidate == certificate && list_issuers(point, certificate).contains(&candidate.subject());
-            names_itself || self.signer_is_valid(candidate)
-        })
+                candidate == *certificate && list_issuers(point, certificate).contains(&candidate.subject());
+            if names_itself || self.signer_is_valid(&candidate) {
+                return Ok(());
+            }
+        }
+        Err(bad_signer())
     }
 
     fn signer_is_valid(&mut self, signer: &Certificate) -> bool {

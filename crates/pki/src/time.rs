@@ -32,7 +32,7 @@ impl Time {
         self.0
     }
 
-    /// This instant and `duration` more; stops at the largest instant that can be written.
+    /// This instant and `duration` more.
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
     }

@@ -1,6 +1,7 @@
 //! A trust: its anchors and rules, loaded and checked, and the judgement of chains under it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::cache::VerdictCache;
@@ -22,6 +23,7 @@ pub struct Trust(Arc<Inner>);
 
 struct Inner {
     name: String,
+    generation: u64,
     settings: TrustSettings,
     anchors: Vec<Certificate>,
     intermediates: Vec<Certificate>,
@@ -32,6 +34,8 @@ struct Inner {
     boundaries: Vec<Time>,
     cache: VerdictCache,
 }
+
+static GENERATION: AtomicU64 = AtomicU64::new(1);
 
 impl Trust {
     /// Reads a trust's files and checks its settings.
@@ -72,6 +76,7 @@ impl Trust {
         boundaries.sort_unstable();
         Ok(Self(Arc::new(Inner {
             name: name.to_owned(),
+            generation: GENERATION.fetch_add(1, Ordering::Relaxed),
             settings: settings.clone(),
             anchors_by_subject: BySubject::of(anchors.iter().cloned()),
             intermediates_by_subject: BySubject::of(intermediates.iter().cloned()),
@@ -91,6 +96,12 @@ impl Trust {
     /// The settings it was loaded with.
     pub fn settings(&self) -> &TrustSettings {
         &self.0.settings
+    }
+
+    /// Unique to this load of the trust in this process: what else is remembered about its judgements (sessions to
+    /// resume, for one) must not outlive it.
+    pub fn generation(&self) -> u64 {
+        self.0.generation
     }
 
     /// What an unknown revocation status means under this trust.
@@ -157,12 +168,14 @@ impl Trust {
             Ok(leaf) => leaf,
             Err(malformed) => return refused(None, PathError::Malformed(malformed), Vec::new()),
         };
-        let mut steps = Vec::new();
+        let mut unreadable = Vec::new();
         let mut presented = Vec::new();
         for der in others.iter().take(MAX_PRESENTED) {
             match Certificate::from_der(der.as_ref()) {
                 Ok(certificate) => presented.push(certificate),
-                Err(malformed) => steps.push(format!("passed over a certificate that was sent along: {malformed}")),
+                Err(malformed) => {
+                    unreadable.push(format!("passed over a certificate that was sent along: {malformed}"))
+                }
             }
         }
         let boundaries = std::iter::once(&leaf).chain(&presented).flat_map(boundaries_of);
@@ -174,9 +187,9 @@ impl Trust {
 
         let presented = BySubject::of(presented);
         let mut search = Search::new(&self.0.anchors_by_subject, &self.0.intermediates_by_subject, &presented, at);
-        search.steps = steps;
+        unreadable.into_iter().for_each(|step| search.tell(step));
         let (path, revocation) = self.search(&mut search, &leaf, lists);
-        Verdict { leaf: Some(leaf), path, revocation, steps: search.steps, valid_until }
+        Verdict { leaf: Some(leaf), path, revocation, steps: search.into_steps(), valid_until }
     }
 
     /// A valid path, one whose certificates are known to be unrevoked if there is any.

@@ -121,7 +121,10 @@ impl Source {
     /// Puts new lists in the place of older states of the same lists. Older ones than those in use are replays:
     /// refused, and returned as errors. Lists that the file no longer has stay until they are stale.
     fn take(&mut self, lists: Vec<Crl>, path: &Path, grace: Duration, now: Time) -> (bool, Vec<String>) {
-        let mut changed = false;
+        let before = self.lists.len();
+        let fresh = |list: &Crl| list.next_update().is_none_or(|next| now <= next.plus(grace));
+        self.lists.retain(|current| fresh(current) || lists.iter().any(|list| list.is_of_the_same_kind(current)));
+        let mut changed = self.lists.len() != before;
         let mut replays = Vec::new();
         for list in lists {
             let issuer = list.issuer().to_string();
@@ -144,14 +147,7 @@ impl Source {
                 }
             }
         }
-        let before = self.lists.len();
-        if changed {
-            let fresh = |list: &Arc<Crl>| list.next_update().is_none_or(|next| now <= next.plus(grace));
-            // The newest of each kind stays even when stale, so that a refusal can name it.
-            let newest_stale_only = !self.lists.iter().any(fresh);
-            self.lists.retain(|list| newest_stale_only || fresh(list));
-        }
-        (changed || before != self.lists.len(), replays)
+        (changed, replays)
     }
 }
 

@@ -206,7 +206,7 @@ mod tests {
         for (date, expected) in [
             ("2011-04-15T13:59:59Z", "2011-04-15T13:00:00Z"),
             ("1950-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
-            ("9999-12-31T23:59:59Z", "2089-08-15T15:00:00Z"),
+            ("9999-12-31T23:59:59Z", "2089-08-14T15:00:00Z"),
         ] {
             let entry = Entry { reason: 10, date: Time::from_rfc3339(date).unwrap() };
             let kept = Entry::unpack(entry.pack());

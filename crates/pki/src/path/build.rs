@@ -14,6 +14,7 @@ use crate::verdict::{PathError, ValidPath};
 
 /// Longer paths than any PKI has; also the depth of the recursion.
 const MAX_PATH: usize = 20;
+const MAX_STEPS: usize = 32;
 
 /// One judgement's search: what it searches among, and what it has learned.
 pub(crate) struct Search<'a> {
@@ -24,7 +25,7 @@ pub(crate) struct Search<'a> {
     pub(crate) at: Time,
     pub(crate) budget: Budget,
     /// What was tried, in words.
-    pub(crate) steps: Vec<String>,
+    steps: Vec<String>,
     /// Outcomes of signature checks by the fingerprints of child and issuer.
     signatures: Signatures,
 }
@@ -60,6 +61,19 @@ impl<'a> Search<'a> {
         Self { anchors, intermediates, presented, at, budget, steps, signatures }
     }
 
+    /// Tells a step, once, and no more than a person would read.
+    pub(crate) fn tell(&mut self, step: String) {
+        match self.steps.len() {
+            told if told < MAX_STEPS && !self.steps.contains(&step) => self.steps.push(step),
+            MAX_STEPS => self.steps.push("and more of the kind".to_owned()),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn into_steps(self) -> Vec<String> {
+        self.steps
+    }
+
     /// Up to `wanted` valid paths from `target` to an anchor (to `only_anchor`, if given), best first.
     ///
     /// # Errors
@@ -76,7 +90,7 @@ impl<'a> Search<'a> {
         match (quest.found.is_empty(), exhausted, quest.failure) {
             (false, _, _) => Ok(quest.found),
             (true, Err(too_complex), _) => {
-                self.steps.push(too_complex.to_string());
+                self.tell(too_complex.to_string());
                 Err(too_complex)
             }
             (true, Ok(()), Some((_, failure))) => Err(failure),
@@ -124,7 +138,7 @@ impl<'a> Search<'a> {
             }
         }
         if !led_anywhere {
-            self.steps.push(format!("{}: no certificate of its issuer is known", describe(path, None)));
+            self.tell(format!("{}: no certificate of its issuer is known", describe(path, None)));
             quest.fail(Progress::NoIssuer, no_issuer(&top));
         }
         Ok(())
@@ -139,13 +153,13 @@ impl<'a> Search<'a> {
         let outcome = validate::validate(anchor, &top_down, quest.rules, self.at, &mut self.budget, &mut check);
         match outcome {
             Ok(valid) => {
-                self.steps.push(format!("{}: valid", describe(path, Some(anchor))));
+                self.tell(format!("{}: valid", describe(path, Some(anchor))));
                 quest.found.push(valid);
                 Ok(())
             }
             Err(PathError::TooComplex) => Err(PathError::TooComplex),
             Err(failure) => {
-                self.steps.push(format!("{}: {failure}", describe(path, Some(anchor))));
+                self.tell(format!("{}: {failure}", describe(path, Some(anchor))));
                 let progress = match failure {
                     PathError::BadSignature { .. } => Progress::WrongKey,
                     _ => Progress::ReachedAnchor,
