@@ -112,7 +112,7 @@ impl Session {
         let Some(tls) = self.wire.tls() else { return Err(End::Tls("no session".to_owned())) };
         self.facts.transport = Transport::Tls(TlsFact {
             version: version_name(tls.protocol_version()),
-            cipher: tls.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
+            cipher: tls.negotiated_cipher_suite().map_or("unknown", |suite| cipher_name(suite.suite())),
             implicit: self.serving.implicit_tls == ListenerTls::Implicit,
         });
         self.examine_certificate().await;
@@ -194,5 +194,16 @@ fn version_name(version: Option<rustls::ProtocolVersion>) -> &'static str {
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
         _ => "TLS",
+    }
+}
+
+/// The IANA's name: rustls writes TLS 1.3 suites its own way.
+fn cipher_name(suite: rustls::CipherSuite) -> &'static str {
+    use rustls::CipherSuite as Suite;
+    match suite {
+        Suite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        Suite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        Suite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other.as_str().unwrap_or("unknown"),
     }
 }

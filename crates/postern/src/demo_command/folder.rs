@@ -126,6 +126,7 @@ tls = "none"
         let Ports { starttls, implicit, .. } = ports;
         let root = shell_quoted(&self.0);
         let (carol, password) = CAROL;
+        let postern = std::env::current_exe().map_or_else(|_| "postern".to_owned(), |exe| shell_quoted(&exe));
         format!(
             "Try it yourself (Ctrl-C stops the demo; everything is in {root}):
 
@@ -148,7 +149,7 @@ openssl s_client -connect localhost:{starttls} -starttls smtp -CAfile pki/ca.pem
      -cert pki/alice.pem -key pki/alice.key -quiet -crlf
 
 # what would be decided, and why
-postern explain --config postern.toml --listener submission --client 127.0.0.1 --certificate pki/revoked.pem
+{postern} explain --config postern.toml --listener submission --client 127.0.0.1 --certificate pki/revoked.pem
 
 Delivered messages are in delivered/, the log is postern.log."
         )
