@@ -193,3 +193,6 @@ fn default_messages() -> Spanned<u32> {
 fn default_connections() -> Spanned<u32> {
     Spanned::new(0..0, 20)
 }
+
+#[cfg(test)]
+mod tests;

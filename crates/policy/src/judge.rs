@@ -24,7 +24,7 @@ pub fn judge(facts: &Facts, policy: &MailFlowPolicy, profile: &ProfileRules) -> 
             return Judgement { standing: Standing::Disconnect, ..refused };
         }
     }
-    if let Err(tls_first) = transport(facts, policy, &mut steps) {
+    if let Some(tls_first) = transport(facts, policy, &mut steps) {
         return tls_first;
     }
     let certificate = certificate(facts, policy, profile.certificate.as_ref(), &mut steps);
@@ -65,21 +65,21 @@ impl CertificateFinding<'_> {
 }
 
 /// Rule 1: where TLS is required, nothing goes on without it.
-fn transport(facts: &Facts, policy: &MailFlowPolicy, steps: &mut Steps) -> Result<(), Judgement> {
+fn transport(facts: &Facts, policy: &MailFlowPolicy, steps: &mut Steps) -> Option<Judgement> {
     match &facts.transport {
         Transport::Tls(tls) => {
             let how = if tls.implicit { "implicit TLS" } else { "STARTTLS" };
             steps.add(Question::Transport, format!("{how}, {}, {}", tls.version, tls.cipher), Effect::Continue);
-            Ok(())
+            None
         }
         Transport::Plain if policy.tls == TlsRule::Required => {
             steps.add(Question::Transport, "no TLS, and TLS is required", Effect::Refused);
             let closed = std::mem::take(steps).close(facts, Refusal::TlsRequired);
-            Err(Judgement { standing: Standing::Open { starttls: true, tls_first: true }, ..closed })
+            Some(Judgement { standing: Standing::Open { starttls: true, tls_first: true }, ..closed })
         }
         Transport::Plain => {
             steps.add(Question::Transport, "no TLS", Effect::Continue);
-            Ok(())
+            None
         }
     }
 }

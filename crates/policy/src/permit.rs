@@ -73,3 +73,6 @@ impl Permit {
         &self.sender
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
@@ -43,13 +43,22 @@ impl FromStr for ClientPattern {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self(IpNet::from(address.to_canonical())));
         }
-        let network: IpNet = text.parse().map_err(|_| refuse(String::new()))?;
+        let network = text.parse().map(canonical).map_err(|_| refuse(String::new()))?;
         // 10.1.2.3/8 is a typing error more often than a wish.
         if network.trunc() != network {
             return Err(refuse(format!(" (host bits are set: did you mean {}?)", network.trunc())));
         }
         Ok(Self(network))
     }
+}
+
+/// `::ffff:10.0.0.0/104` is 10.0.0.0/8, as its clients count as IPv4.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let prefix = mapped.prefix_len().checked_sub(96);
+    let v4 =
+        mapped.addr().to_ipv4_mapped().zip(prefix).and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
+    v4.map_or(network, IpNet::V4)
 }
 
 impl TryFrom<String> for ClientPattern {
@@ -131,3 +140,6 @@ impl SenderGroups {
         self.groups.iter().map(|group| &group.policy).chain(std::iter::once(&self.default_policy))
     }
 }
+
+#[cfg(test)]
+mod tests;
