@@ -55,12 +55,14 @@ const QUEUE: usize = 256;
 pub(crate) struct Tuning {
     /// A segment is ended when it would grow beyond this, octets.
     pub(crate) segment_size: u64,
+    /// Kept back for a full disk, octets.
+    pub(crate) reserve: usize,
     pub(crate) faults: Faults,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { segment_size: 64 * 1024 * 1024, faults: Faults::default() }
+        Self { segment_size: 64 * 1024 * 1024, reserve: 1024 * 1024, faults: Faults::default() }
     }
 }
 
@@ -102,7 +104,7 @@ impl Store {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (arriving, arrivals) = mpsc::unbounded_channel();
         let (wake, woken) = std::sync::mpsc::sync_channel(1);
-        let mut reserve = Reserve::new(folder);
+        let mut reserve = Reserve::new(folder, tuning.reserve, &tuning.faults);
         reserve.ensure();
         let writer = Writer {
             folder: log.clone(),

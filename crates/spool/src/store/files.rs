@@ -20,8 +20,7 @@ impl LogFile {
     }
 
     pub(crate) fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
-        let allowed = self.faults.allowed(octets.len());
-        if let Err(error) = allowed {
+        if let Err(error) = self.faults.allow(octets.len()) {
             // A disk fills up in the middle of a write.
             let _ = self.file.write_all_at(octets.get(..octets.len() / 2).unwrap_or_default(), offset);
             return Err(error);
@@ -67,9 +66,11 @@ pub(crate) struct Plan {
 #[cfg(not(test))]
 #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
 impl Faults {
-    fn allowed(&self, _length: usize) -> io::Result<()> {
+    pub(crate) fn allow(&self, _length: usize) -> io::Result<()> {
         Ok(())
     }
+
+    pub(crate) fn give_back(&self, _length: usize) {}
 
     fn sync(&self) -> io::Result<()> {
         Ok(())
@@ -82,7 +83,7 @@ impl Faults {
         self.plan.lock().unwrap()
     }
 
-    fn allowed(&self, length: usize) -> io::Result<()> {
+    pub(crate) fn allow(&self, length: usize) -> io::Result<()> {
         let mut plan = self.plan();
         if plan.failing_writes > 0 {
             plan.failing_writes -= 1;
@@ -96,6 +97,10 @@ impl Faults {
             }
             None => Ok(()),
         }
+    }
+
+    pub(crate) fn give_back(&self, length: usize) {
+        self.plan().space.iter_mut().for_each(|space| *space += length);
     }
 
     fn sync(&self) -> io::Result<()> {

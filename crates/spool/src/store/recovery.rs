@@ -81,7 +81,8 @@ pub(crate) fn recover(log: &Path, quarantine: &Quarantine, index: &Index) -> Res
         report: RecoveryReport::default(),
         due: HashMap::new(),
         suspects: HashMap::new(),
-        bad_bodies: HashSet::new(),
+        newest: None,
+        sound_bodies: HashSet::new(),
         lengths: HashMap::new(),
         last_id: MessageId::from_raw(0),
     };
@@ -137,8 +138,9 @@ struct Recovery<'a> {
     report: RecoveryReport,
     due: HashMap<MessageId, Millis>,
     suspects: HashMap<MessageId, Suspect>,
-    /// Body records of the last segment with a wrong checksum.
-    bad_bodies: HashSet<Place>,
+    newest: Option<u32>,
+    /// The Body records of the newest segment, checked.
+    sound_bodies: HashSet<Place>,
     /// What counts of each segment.
     lengths: HashMap<u32, u64>,
     last_id: MessageId,
@@ -159,6 +161,7 @@ impl Recovery<'_> {
             self.index.set_length(segment.number, length);
             self.lengths.insert(segment.number, length);
             self.last_id = self.last_id.max(segment.header.last_id);
+            self.newest = next.is_none().then_some(segment.number);
             self.scan(segment, length, next.is_none())?;
         }
         Ok(())
@@ -250,8 +253,8 @@ impl Recovery<'_> {
     /// Takes a record into account; `true` when it made its message a suspect.
     fn record(&mut self, place: Place, header: &RecordHeader, payload: Payload) -> bool {
         match (header.kind, payload) {
-            (Kind::Body, Payload::Damaged(_)) => {
-                self.bad_bodies.insert(place);
+            (Kind::Body, Payload::Sound(_)) => {
+                self.sound_bodies.insert(place);
             }
             (Kind::Body, _) => {}
             (Kind::Accepted, Payload::Sound(payload)) => return !self.accepted(place, header, &payload),
@@ -297,7 +300,9 @@ impl Recovery<'_> {
                 extent.place < place && self.lengths.get(&extent.place.segment).is_some_and(|&limit| end <= limit);
             let why = match known {
                 false => "a piece of its text is missing",
-                true if self.bad_bodies.contains(&extent.place) => "a piece of its text has a wrong checksum",
+                true if self.newest == Some(extent.place.segment) && !self.sound_bodies.contains(&extent.place) => {
+                    "a piece of its text is damaged"
+                }
                 true => continue,
             };
             self.suspect(id, Some(entry), why.to_owned());

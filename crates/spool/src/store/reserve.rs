@@ -7,22 +7,26 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-const SIZE: usize = 1024 * 1024;
+use super::files::Faults;
+
 /// Making the reserve costs a megabyte of writing; a full disk need not be asked more often.
 const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Reserve {
+    /// Octets.
+    size: usize,
     path: PathBuf,
     whole: bool,
     asked: Option<Instant>,
+    faults: Faults,
 }
 
 impl Reserve {
-    pub(crate) fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: &Path, size: usize, faults: &Faults) -> Self {
         let path = folder.join("reserve");
-        let whole = path.metadata().is_ok_and(|file| file.len() == SIZE as u64);
-        Self { path, whole, asked: None }
+        let whole = path.metadata().is_ok_and(|file| file.len() == size as u64);
+        Self { size, path, whole, asked: None, faults: faults.clone() }
     }
 
     /// Whether the space is there; makes it where it can.
@@ -39,13 +43,19 @@ impl Reserve {
 
     /// Octets, not a hole: a sparse file keeps nothing back.
     fn make(&self) -> io::Result<()> {
+        self.faults.allow(self.size)?;
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
-        file.write_all(&vec![0; SIZE])?;
+        file.write_all(&vec![0; self.size])?;
         file.sync_all()
     }
 
     /// Gives the space up; `false` when there was none.
     pub(crate) fn release(&mut self) -> bool {
-        std::mem::replace(&mut self.whole, false) && std::fs::remove_file(&self.path).is_ok()
+        std::mem::replace(&mut self.whole, false) && self.remove()
+    }
+
+    fn remove(&self) -> bool {
+        self.faults.give_back(self.size);
+        std::fs::remove_file(&self.path).is_ok()
     }
 }
