@@ -1,0 +1,7 @@
+//! End-to-end tests: the real binary between real peers. Each numbered folder is a theme, with its configurations,
+//! dialogues and expected outputs beside its code. `README.md` says how to run them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod harness;
+
+mod t01_clients;
