@@ -306,7 +306,7 @@ pub enum CrlFormat {
 }
 
 /// Where a list is: a file, for now.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct CrlLocation(PathBuf);
 
@@ -426,3 +426,6 @@ impl TryFrom<bool> for NotYet {
         if on { Err("not built in yet; write false, and name each list as a [[crl.source]]") } else { Ok(Self) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,12 @@ impl Trust {
         };
         let anchors = read(&settings.anchors)?;
         let intermediates = read(&settings.intermediates)?;
+        for certificate in anchors.iter().chain(&intermediates).filter(|one| one.not_after() < Time::now()) {
+            tracing::warn!(trust = name, %certificate, "has expired: nothing below it is valid");
+        }
+        if settings.revocation.is_empty() {
+            tracing::warn!(trust = name, "revocation is not checked: revoked certificates are accepted");
+        }
         Self::new(name, settings, anchors, intermediates)
     }
 

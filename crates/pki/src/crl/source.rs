@@ -1,5 +1,6 @@
 //! One configured source of lists: its file read when it has changed, and the newest good state of each list kept.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -21,24 +22,39 @@ pub(crate) struct Source {
     /// The lists in use.
     pub(crate) lists: Vec<Arc<Crl>>,
     pub(crate) checked_at: Option<Time>,
+    /// What went wrong at the last look: also that the primary failed where the secondary did not.
     pub(crate) last_error: Option<String>,
-    /// The state of the file that was read last, good or bad.
-    seen: Option<Stamp>,
+    /// The state of each file that was read last, and what was wrong with it.
+    seen: HashMap<CrlLocation, (Stamp, Option<String>)>,
 }
 
 /// What tells that a file has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
-    location: CrlLocation,
     size: u64,
     modified: Option<SystemTime>,
     #[cfg(unix)]
     inode: u64,
 }
 
+/// How a source's lists are read: the same for all sources of a store.
+pub(crate) struct Reading<'a> {
+    pub(crate) issuers: &'a BySubject,
+    pub(crate) max_size: u64,
+    pub(crate) grace: Duration,
+    pub(crate) now: Time,
+}
+
 impl Source {
     pub(crate) fn new(settings: CrlSourceSettings) -> Self {
-        Self { settings, lists: Vec::new(), checked_at: None, last_error: None, seen: None }
+        Self { settings, lists: Vec::new(), checked_at: None, last_error: None, seen: HashMap::new() }
+    }
+
+    /// The same source under new settings: its lists stay, and files that were good are not read again.
+    pub(crate) fn reconfigured(mut self, settings: CrlSourceSettings) -> Self {
+        let same_format = self.settings.format == settings.format;
+        self.seen.retain(|_, (_, error)| same_format && error.is_none());
+        Self { settings, ..self }
     }
 
     /// When it must be looked at again.
@@ -46,57 +62,53 @@ impl Source {
         self.checked_at.map(|checked_at| checked_at.plus(self.settings.schedule.interval()))
     }
 
-    /// Forgets which file was read, so that the next look reads it whatever its date.
-    pub(crate) fn forget_stamp(&mut self) {
-        self.seen = None;
-    }
-
     /// Looks at the primary, and at the secondary if that fails; returns whether the lists in use have changed.
-    pub(crate) fn look(&mut self, issuers: &BySubject, max_size: u64, grace: Duration, now: Time) -> bool {
-        self.checked_at = Some(now);
+    pub(crate) fn look(&mut self, reading: &Reading<'_>) -> bool {
+        self.checked_at = Some(reading.now);
         let locations: Vec<CrlLocation> =
             std::iter::once(&self.settings.primary).chain(&self.settings.secondary).cloned().collect();
-        let mut errors = Vec::new();
+        let (mut changed, mut errors) = (false, Vec::new());
         for location in locations {
-            match self.read(&location, issuers, max_size) {
-                Ok(None) => return false,
-                Ok(Some(lists)) => {
-                    let (changed, replays) = self.take(lists, location.path(), grace, now);
-                    self.last_error = if replays.is_empty() { None } else { Some(replays.join("; ")) };
-                    return changed;
+            match self.look_at(&location, reading) {
+                Ok(this_changed) => {
+                    changed |= this_changed;
+                    break;
                 }
-                Err(error) => errors.push(error.to_string()),
+                Err(error) => errors.push(error),
             }
         }
-        let error = errors.join("; ");
-        // Once for each state of the file, not at every look.
-        if self.last_error.as_ref() != Some(&error) {
+        let error = (!errors.is_empty()).then(|| errors.join("; "));
+        // Once for each state of the files, not at every look.
+        if let Some(error) = error.as_ref().filter(|error| self.last_error.as_ref() != Some(*error)) {
             tracing::warn!(source = self.settings.name, error, lists_kept = self.lists.len(), "CRL source failed");
         }
-        self.last_error = Some(error);
-        false
+        self.last_error = error;
+        changed
     }
 
-    /// `None`: the file is as it was.
-    fn read(&mut self, location: &CrlLocation, issuers: &BySubject, max_size: u64) -> Result<Option<Vec<Crl>>, Error> {
+    fn look_at(&mut self, location: &CrlLocation, reading: &Reading<'_>) -> Result<bool, String> {
         let path = location.path();
-        let read = |source| Error::Read { path: path.to_owned(), source };
+        let read = |source| Error::Read { path: path.to_owned(), source }.to_string();
         let mut file = File::open(path).map_err(read)?;
-        let metadata = file.metadata().map_err(read)?;
-        let stamp = Stamp::of(location, &metadata);
-        if self.seen.as_ref() == Some(&stamp) && self.last_error.is_none() {
-            return Ok(None);
+        let stamp = Stamp::of(&file.metadata().map_err(read)?);
+        match self.seen.get(location) {
+            Some((seen, error)) if *seen == stamp => return error.clone().map_or(Ok(false), Err),
+            _ => {}
         }
-        if metadata.len() > max_size {
-            return Err(Error::TooLarge { path: path.to_owned(), limit: max_size });
+        let outcome = self.read(&mut file, &stamp, path, reading).map_err(|error| error.to_string());
+        self.seen.insert(location.clone(), (stamp, outcome.as_ref().err().cloned()));
+        outcome
+    }
+
+    fn read(&mut self, file: &mut File, stamp: &Stamp, path: &Path, reading: &Reading<'_>) -> Result<bool, Error> {
+        if stamp.size > reading.max_size {
+            return Err(Error::TooLarge { path: path.to_owned(), limit: reading.max_size });
         }
-        // A file that grows meanwhile ends here all the same, and fails as cut short.
-        let lists = read_lists(&mut file, max_size, self.settings.format, path)?;
+        let lists = read_lists(file, reading.max_size, self.settings.format, path)?;
         for list in &lists {
-            self.prove(list, issuers, path)?;
+            self.prove(list, reading.issuers, path)?;
         }
-        self.seen = Some(stamp);
-        Ok(Some(lists))
+        self.take(lists, path, reading)
     }
 
     /// The signature, where a certificate of the issuer's name is known: once here, off the serving path.
@@ -118,36 +130,27 @@ impl Source {
         Err(Error::CrlSignature { path: path.to_owned(), issuer: list.issuer().to_string() })
     }
 
-    /// Puts new lists in the place of older states of the same lists. Older ones than those in use are replays:
-    /// refused, and returned as errors. Lists that the file no longer has stay until they are stale.
-    fn take(&mut self, lists: Vec<Crl>, path: &Path, grace: Duration, now: Time) -> (bool, Vec<String>) {
-        let before = self.lists.len();
-        let fresh = |list: &Crl| list.next_update().is_none_or(|next| now <= next.plus(grace));
-        self.lists.retain(|current| fresh(current) || lists.iter().any(|list| list.is_of_the_same_kind(current)));
-        let mut changed = self.lists.len() != before;
-        let mut replays = Vec::new();
-        for list in lists {
-            let issuer = list.issuer().to_string();
-            match self.lists.iter_mut().find(|current| current.is_of_the_same_kind(&list)) {
-                Some(current) if list.is_older_than(current) => {
-                    let what = format!("{} against {}", list.describe(), current.describe());
-                    let error = Error::CrlReplay { path: path.to_owned(), issuer, what };
-                    tracing::warn!(source = self.settings.name, %error, "CRL refused");
-                    replays.push(error.to_string());
-                }
-                Some(current) => {
-                    log_use(&self.settings.name, &list);
-                    *current = Arc::new(list);
-                    changed = true;
-                }
-                None => {
-                    log_use(&self.settings.name, &list);
-                    self.lists.push(Arc::new(list));
-                    changed = true;
-                }
+    /// Puts new lists in the place of older states of the same lists. Lists that the file no longer has stay until
+    /// they are stale.
+    ///
+    /// # Errors
+    /// One is older than the one in use: a replay, or a stale mirror. Then nothing of the file is taken.
+    fn take(&mut self, lists: Vec<Crl>, path: &Path, reading: &Reading<'_>) -> Result<bool, Error> {
+        for list in &lists {
+            let newer =
+                self.lists.iter().find(|current| current.is_of_the_same_kind(list) && list.is_older_than(current));
+            if let Some(newer) = newer {
+                let what = format!("{} against {}", list.describe(), newer.describe());
+                return Err(Error::CrlReplay { path: path.to_owned(), issuer: list.issuer().to_string(), what });
             }
         }
-        (changed, replays)
+        let fresh = |list: &Crl| list.next_update().is_none_or(|next| reading.now <= next.plus(reading.grace));
+        self.lists.retain(|current| fresh(current) && !lists.iter().any(|list| list.is_of_the_same_kind(current)));
+        for list in lists {
+            log_use(&self.settings.name, &list);
+            self.lists.push(Arc::new(list));
+        }
+        Ok(true)
     }
 }
 
@@ -164,9 +167,8 @@ fn log_use(source: &str, list: &Crl) {
 }
 
 impl Stamp {
-    fn of(location: &CrlLocation, metadata: &std::fs::Metadata) -> Self {
+    fn of(metadata: &std::fs::Metadata) -> Self {
         Self {
-            location: location.clone(),
             size: metadata.len(),
             modified: metadata.modified().ok(),
             #[cfg(unix)]

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use crate::certificate::Certificate;
 use crate::crl::list::Crl;
-use crate::crl::source::Source;
+use crate::crl::source::{Reading, Source};
 use crate::error::Error;
 use crate::name::Name;
 use crate::pool::BySubject;
@@ -149,13 +149,10 @@ impl CrlStore {
         let mut previous = std::mem::take(&mut loader.sources);
         for wanted in settings.source.iter().filter(|source| source.enabled) {
             let same = previous.iter().position(|source| source.settings.name == wanted.name);
-            let mut source = match same {
-                Some(index) => previous.swap_remove(index),
+            loader.sources.push(match same {
+                Some(index) => previous.swap_remove(index).reconfigured(wanted.clone()),
                 None => Source::new(wanted.clone()),
-            };
-            source.settings = wanted.clone();
-            source.forget_stamp();
-            loader.sources.push(source);
+            });
         }
         loader.look(Time::now(), |_| true);
         self.publish(&loader, true);
@@ -221,10 +218,10 @@ impl std::fmt::Debug for CrlStore {
 
 impl Loader {
     fn look(&mut self, now: Time, wanted: impl Fn(&Source) -> bool) -> bool {
-        let Self { issuers, grace, max_size, sources } = self;
+        let reading = Reading { issuers: &self.issuers, max_size: self.max_size, grace: self.grace, now };
         let mut changed = false;
-        for source in sources.iter_mut().filter(|source| wanted(source)) {
-            changed |= source.look(issuers, *max_size, *grace, now);
+        for source in self.sources.iter_mut().filter(|source| wanted(source)) {
+            changed |= source.look(&reading);
         }
         changed
     }

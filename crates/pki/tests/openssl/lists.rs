@@ -143,6 +143,7 @@ fn der_pem_and_the_secondary() {
     with_secondary.secondary = Some(CrlLocation::file(world.pki.path("a.crl")));
     let crls = world.open(vec![with_secondary]);
     assert!(matches!(world.revocation(&crls), Revocation::Good { .. }), "{:?}", crls.status());
+    assert!(crls.status()[0].last_error.as_ref().unwrap().contains("missing.crl"), "the primary's failure is told");
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn a_path_building_bomb_ends() {
     }
     let pki = Pki::new();
     pki.root("root");
-    // Ten CAs that all certify one another: millions of paths, none to the anchor.
+    // CAs that all certify one another: millions of paths, none to the anchor.
     const CAS: usize = 6;
     for number in 0..CAS {
         pki.key(&format!("ca{number}"), "P-256");
