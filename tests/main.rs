@@ -5,3 +5,4 @@
 mod harness;
 
 mod t01_clients;
+mod t02_certificates;
