@@ -481,7 +481,15 @@ fn invariants_hold_of_every_combination() {
         .filter(|attempt| match attempt {
             Attempt::None | Attempt::External { .. } => true,
             Attempt::Password { password: PasswordFact::Right(principal), allowance, mechanism, .. } => {
-                *mechanism == Mechanism::Plain || (principal.is("alice") && *allowance == AllowanceFact::Allowed)
+                let allowed = *allowance == AllowanceFact::Allowed;
+                match (principal.is("alice"), mechanism) {
+                    (true, Mechanism::Plain) => true,
+                    (true, _) => allowed,
+                    (false, _) => {
+                        *mechanism == Mechanism::Plain
+                            && matches!(allowance, AllowanceFact::Allowed | AllowanceFact::Unavailable(_))
+                    }
+                }
             }
             Attempt::Password { password, allowance, mechanism, .. } => {
                 let kept = matches!(password, PasswordFact::Wrong(WrongPassword::Empty) | PasswordFact::Unavailable(_));
@@ -493,7 +501,8 @@ fn invariants_hold_of_every_combination() {
         .into_iter()
         .filter(|(transport, certificate)| match (transport, certificate) {
             (Transport::Tls(tls), CertificateFact::Presented(presented)) => {
-                let idle = presented.path.is_err() && presented.query != QueryFact::NotAsked;
+                let idle = presented.path.is_err()
+                    && (&presented.revocation, &presented.query) != (&Revocation::NotChecked, &QueryFact::NotAsked);
                 !tls.implicit && !idle
             }
             (Transport::Tls(tls), _) => !tls.implicit,
