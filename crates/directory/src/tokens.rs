@@ -152,6 +152,11 @@ impl Token {
         }
     }
 
+    /// Every token that such a query can use.
+    pub fn of(query: Query) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().map(|row| row.0).filter(move |token| token.answers(query))
+    }
+
     /// The tokens of `query`, for messages: `{u} {d} {a} {t}`.
     pub fn names(query: Query) -> String {
         let names = Self::ALL.iter().filter(|row| row.0.answers(query)).map(|row| format!("{{{}}}", row.1));

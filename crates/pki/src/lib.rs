@@ -5,6 +5,7 @@
 
 mod trust;
 mod cache;
+mod describe;
 mod revocation;
 mod crl;
 mod path;
@@ -29,6 +30,7 @@ pub use certificate::{Certificate, MAX_CERTIFICATE, Serial, subject_public_key_i
 pub use crl::list::Crl;
 pub use crl::store::{CrlStore, ListStatus, SourceStatus};
 pub use der::Malformed;
+pub use describe::Described;
 pub use error::Error;
 pub use extensions::{Extension, KeyUsage};
 pub use general_name::GeneralName;

@@ -37,6 +37,9 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Explain what the gateway would decide, and why: each question, its answer, and the verdict.
     Explain(Explain),
+    /// Look at certificates: what is in them, and whether they would be accepted.
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// Make a password hash (Argon2id) for a people file.
     ///
     /// The password is asked for on a terminal, and read as one line from standard input elsewhere.
@@ -52,6 +55,36 @@ pub(crate) enum Command {
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertificateCommand {
+    /// Show everything in a certificate, with the tokens that a query could use.
+    Show {
+        /// PEM or DER; of several certificates each is shown, tokens for the first.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Verify a certificate under a trust: each path tried, why it failed, and the revocation status.
+    ///
+    /// Exits with 0 when it is valid and not revoked, with 2 when it is not.
+    Verify {
+        /// The certificate first, then what the client sends with it; PEM or DER.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The trust's name in the configuration.
+        #[arg(long, value_name = "NAME")]
+        trust: String,
+        /// As if it were this instant: 2026-11-24T12:00:00Z.
+        #[arg(long, value_name = "TIME", value_parser = instant)]
+        at: Option<pki::Time>,
+    },
+}
+
+fn instant(text: &str) -> Result<pki::Time, String> {
+    pki::Time::from_rfc3339(text).ok_or_else(|| "not an instant: write 2026-11-24T12:00:00Z".to_owned())
 }
 
 #[derive(Debug, Args)]

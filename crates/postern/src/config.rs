@@ -28,6 +28,7 @@ pub(crate) struct Configuration {
     pub(crate) limits: Limits,
     pub(crate) trace: TraceSettings,
     pub(crate) server_key: Arc<ServerKey>,
+    pub(crate) trusts: Vec<Arc<pki::Trust>>,
     pub(crate) crls: pki::CrlStore,
     pub(crate) directories: Vec<Arc<Directory>>,
     pub(crate) listeners: Vec<ListenerPlan>,

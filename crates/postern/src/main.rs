@@ -2,6 +2,7 @@
 
 mod demo_command;
 mod explain;
+mod certificate;
 mod run;
 mod small_commands;
 mod gateway;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Check(config) => run::check(&config.config),
         Command::Demo(demo) => demo_command::demo(&demo),
         Command::Explain(explain) => explain::explain(&explain),
+        Command::Certificate(command) => certificate::certificate(&command),
         Command::Password => small_commands::password(),
         Command::Completions { shell } => small_commands::completions(shell),
         Command::Manual { dir } => small_commands::manual(&dir),

@@ -66,6 +66,7 @@ impl<'a> Assembly<'a> {
             limits: settings.limits,
             trace: settings.trace,
             server_key: server_key?,
+            trusts: trusts.built.into_values().collect(),
             crls: crls?,
             directories: directories.built.into_values().collect(),
             listeners,
