@@ -98,12 +98,12 @@ impl Store {
         }
         let lock = Arc::new(lock(&folder.join("lock"))?);
         let quarantine = Quarantine::new(quarantine);
-        let index = Index::default();
+        let (wake, woken) = std::sync::mpsc::sync_channel(1);
+        let index = Index::new(wake);
         let recovered = recovery::recover(&log, &quarantine, &index)?;
         let ids = Arc::new(Ids::after(recovered.last_id));
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (arriving, arrivals) = mpsc::unbounded_channel();
-        let (wake, woken) = std::sync::mpsc::sync_channel(1);
         let mut reserve = Reserve::new(folder, tuning.reserve, &tuning.faults);
         reserve.ensure();
         let writer = Writer {
@@ -113,7 +113,6 @@ impl Store {
             index: index.clone(),
             ids: ids.clone(),
             arrivals: arriving.clone(),
-            cleaner: wake,
             reserve,
             lock: lock.clone(),
             log: Log::after(recovered.last_segment, recovered.sealed_length),

@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::{mpsc, oneshot};
 
 use super::files::sync_directory;
-use super::index::Index;
+use super::index::{Index, Wake};
 use super::job::{Change, Job, NewMessage, Piece, Write};
 use super::quarantine::Quarantine;
 use super::record::{Accepted, Kind};
@@ -45,9 +45,9 @@ enum Stopped {
 }
 
 impl Cleaner {
-    /// Works whenever it is woken, until the writer has gone.
-    pub(crate) fn run(self, woken: &Receiver<()>) {
-        while woken.recv().is_ok() {
+    /// Works whenever it is woken, until it is stopped.
+    pub(crate) fn run(self, woken: &Receiver<Wake>) {
+        while woken.recv() == Ok(Wake::Clean) {
             match self.clean() {
                 Ok(()) | Err(Stopped::Spool(SpoolError::Closed)) => {}
                 Err(error) => tracing::warn!(%error, "space of the spool could not be given back now"),

@@ -4,6 +4,7 @@
 //! and for each message it is enough to know the oldest segment it needs.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::record::Place;
@@ -27,15 +28,25 @@ struct SegmentUse {
     holders: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     live: HashMap<MessageId, Entry>,
     segments: BTreeMap<u32, SegmentUse>,
     live_octets: u64,
+    cleaner: SyncSender<Wake>,
 }
 
-/// The index; cheap to clone.
-#[derive(Debug, Clone, Default)]
+/// What the cleaner is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// There may be something to give back.
+    Clean,
+    /// The store is closed.
+    Stop,
+}
+
+/// The index; cheap to clone. It wakes the cleaner when something is needed no longer.
+#[derive(Debug, Clone)]
 pub(crate) struct Index(Arc<Mutex<Inner>>);
 
 /// An open transaction's claim to the segments from its first piece on. Released when dropped.
@@ -61,6 +72,12 @@ impl Inner {
         if let Some(segment) = self.segments.get_mut(&segment) {
             segment.holders = segment.holders.saturating_sub(1);
         }
+        self.wake_cleaner();
+    }
+
+    fn wake_cleaner(&self) {
+        // Full means that it has been woken already.
+        let _ = self.cleaner.try_send(Wake::Clean);
     }
 }
 
@@ -74,6 +91,11 @@ pub(crate) struct Usage {
 }
 
 impl Index {
+    pub(crate) fn new(cleaner: SyncSender<Wake>) -> Self {
+        let (live, segments) = (HashMap::new(), BTreeMap::new());
+        Self(Arc::new(Mutex::new(Inner { live, segments, live_octets: 0, cleaner })))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // No code panics while it holds the lock; if some did, a wrong count is worth less than going on.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -116,6 +138,12 @@ impl Index {
     /// The segment exists and is this long.
     pub(crate) fn set_length(&self, segment: u32, length: u64) {
         self.lock().segments.entry(segment).or_default().length = length;
+    }
+
+    /// Ends the cleaner.
+    pub(crate) fn stop_cleaner(&self) {
+        let cleaner = self.lock().cleaner.clone();
+        let _ = cleaner.send(Wake::Stop);
     }
 
     /// The oldest segment, if it is not the newest too: the newest keeps the highest id.

@@ -44,8 +44,6 @@ pub(crate) struct Writer {
     pub(crate) index: Index,
     pub(crate) ids: Arc<Ids>,
     pub(crate) arrivals: mpsc::UnboundedSender<Due>,
-    /// Wakes the cleaner.
-    pub(crate) cleaner: std::sync::mpsc::SyncSender<()>,
     pub(crate) reserve: Reserve,
     /// Kept as long as the writer lives.
     pub(crate) lock: Arc<File>,
@@ -107,6 +105,7 @@ impl Writer {
         if let Some(current) = &self.log.current {
             let _ = current.file.sync();
         }
+        self.index.stop_cleaner();
         tracing::debug!(lock = ?self.lock, "the spool's writer has stopped");
     }
 
@@ -171,7 +170,6 @@ impl Writer {
         self.log.next_number = current.number.saturating_add(1);
         self.log.batch += 1;
         self.log.current = Some(current);
-        self.wake_cleaner();
         Ok(())
     }
 
@@ -288,7 +286,6 @@ impl Writer {
                 drop(done.send(Ok(Piece { extent, hold })));
             }
             (Job::Write(write, done), Effect::Write { message, changes, new }) => {
-                let mut shrunk = false;
                 if let Some((id, entry)) = message {
                     self.index.put(id, entry);
                     if new {
@@ -298,22 +295,14 @@ impl Writer {
                 for (id, place) in changes {
                     match place {
                         Some(place) => self.index.set_state(id, place),
-                        None => shrunk |= self.index.remove(id).is_some(),
+                        None => drop(self.index.remove(id)),
                     }
                 }
                 // The transaction's hold goes only after the message has its own.
                 drop(write.message.and_then(|message| message.hold));
                 drop(done.send(Ok(())));
-                if shrunk {
-                    self.wake_cleaner();
-                }
             }
             (job, _) => job.fail(&SpoolError::Broken),
         }
-    }
-
-    fn wake_cleaner(&self) {
-        // Full means that it has been woken already.
-        let _ = self.cleaner.try_send(());
     }
 }
