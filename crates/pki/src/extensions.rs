@@ -203,7 +203,8 @@ impl Extensions {
         let mut extensions = Self::default();
         let mut seen = HashSet::new();
         while !sequence.is_empty() {
-            let extension = read_extension(&mut sequence)?;
+            let RawExtension { oid, critical, value } = read_extension(&mut sequence)?;
+            let extension = Extension { oid: Oid::from_octets(oid), critical, value: value.into() };
             // RFC 5280 section 4.2: no extension more than once.
             if !seen.insert(extension.oid.clone()) {
                 return Err(Malformed::new("extensions", format!("{} is there twice", extension.oid)));
@@ -263,14 +264,21 @@ impl Extensions {
     }
 }
 
+/// An extension while it is read: those of list entries come by the million, so nothing is copied.
+pub(crate) struct RawExtension<'a> {
+    pub(crate) oid: &'a [u8],
+    pub(crate) critical: bool,
+    pub(crate) value: &'a [u8],
+}
+
 /// `Extension`; also those of lists and of list entries.
-pub(crate) fn read_extension(sequence: &mut Reader<'_>) -> Result<Extension, Malformed> {
+pub(crate) fn read_extension<'a>(sequence: &mut Reader<'a>) -> Result<RawExtension<'a>, Malformed> {
     let mut extension = sequence.sequence("extension")?;
-    let oid = Oid::from_octets(extension.oid("extnID")?);
+    let oid = extension.oid("extnID")?;
     let critical = extension.boolean_or_false(tag::BOOLEAN, "critical")?;
-    let value = extension.take(tag::OCTET_STRING, "extnValue")?.value.into();
+    let value = extension.take(tag::OCTET_STRING, "extnValue")?.value;
     extension.finish("extension")?;
-    Ok(Extension { oid, critical, value })
+    Ok(RawExtension { oid, critical, value })
 }
 
 impl AuthorityKeyId {

@@ -11,7 +11,7 @@ use crate::certificate::{Certificate, Serial};
 use crate::crl::stream::{Sink, Stream, StreamError};
 use crate::crl::table::{Entry, SerialTable};
 use crate::der::{self, Malformed, Reader, Tlv, tag};
-use crate::extensions::{AuthorityKeyId, DistributionPointName, Extension, Reasons, read_extension};
+use crate::extensions::{AuthorityKeyId, DistributionPointName, RawExtension, Reasons, read_extension};
 use crate::general_name::GeneralName;
 use crate::name::Name;
 use crate::oid;
@@ -25,8 +25,10 @@ pub struct Crl {
     this_update: Time,
     next_update: Option<Time>,
     extensions: CrlExtensions,
-    /// By the issuer of the revoked certificates, which is the list's own unless it is indirect.
-    entries: HashMap<Name, SerialTable>,
+    /// Of the list's own issuer.
+    own: SerialTable,
+    /// Of other issuers, in an indirect list.
+    foreign: HashMap<Name, SerialTable>,
     signature_algorithm: SignatureAlgorithm,
     signed: Kept,
     signature: Box<[u8]>,
@@ -159,6 +161,7 @@ impl Crl {
         if entries.names_issuers && !extensions.scope.indirect {
             return Err(Malformed::new("certificateIssuer", "in a list that is not indirect").into());
         }
+        let (own, foreign) = entries.finish(&issuer);
         let signed = match stream.end_diversion()? {
             Sink::Digest(context) => Kept::Digest(context.finish()),
             Sink::Keep(message) => Kept::Message(message.into()),
@@ -178,7 +181,8 @@ impl Crl {
             this_update,
             next_update,
             extensions,
-            entries: entries.finish(),
+            own,
+            foreign,
             signature_algorithm,
             signed,
             signature,
@@ -203,7 +207,7 @@ impl Crl {
 
     /// How many certificates it lists.
     pub fn entries(&self) -> usize {
-        self.entries.values().map(SerialTable::len).sum()
+        self.own.len() + self.foreign.values().map(SerialTable::len).sum::<usize>()
     }
 
     /// Is it a delta, which says only what changed since a complete list?
@@ -239,7 +243,8 @@ impl Crl {
     }
 
     pub(crate) fn find(&self, issuer: &Name, serial: &Serial) -> Option<Entry> {
-        self.entries.get(issuer).and_then(|table| table.find(serial))
+        let table = if *issuer == self.issuer { Some(&self.own) } else { self.foreign.get(issuer) };
+        table.and_then(|table| table.find(serial))
     }
 
     pub(crate) fn number(&self) -> Option<&Number> {
@@ -288,7 +293,7 @@ impl Crl {
         }
     }
 
-    /// Memory of the proofs aside, the key that signed it must be known by name.
+    /// Date and number, to tell two states of one list apart.
     pub(crate) fn describe(&self) -> String {
         let number = self.number().map(|number| format!(", number {number}")).unwrap_or_default();
         format!("of {}{number}", self.this_update)
@@ -332,8 +337,8 @@ impl Entries {
         let mut extensions = extensions.map(|tlv| tlv.contents());
         while let Some(sequence) = extensions.as_mut().filter(|sequence| !sequence.is_empty()) {
             let extension = read_extension(sequence)?;
-            let mut value = Reader::new(&extension.value);
-            match extension.oid.octets() {
+            let mut value = Reader::new(extension.value);
+            match extension.oid {
                 oid::REASON_CODE => {
                     reason = match value.take(tag::ENUMERATED, "reasonCode")?.value {
                         [reason @ (0..=6 | 8..=10)] => *reason,
@@ -366,12 +371,13 @@ impl Entries {
         }
     }
 
-    fn finish(mut self) -> HashMap<Name, SerialTable> {
+    /// The entries of the list's own issuer, and those of others.
+    fn finish(mut self, own: &Name) -> (SerialTable, HashMap<Name, SerialTable>) {
         self.tables.insert(self.issuer, self.table);
         for table in self.tables.values_mut() {
             table.finish();
         }
-        self.tables
+        (self.tables.remove(own).unwrap_or_default(), self.tables)
     }
 }
 
@@ -387,15 +393,16 @@ impl CrlExtensions {
         while !sequence.is_empty() {
             let extension = read_extension(&mut sequence)?;
             if seen.contains(&extension.oid) || seen.len() >= 64 {
-                return Err(Malformed::new(FIELD, format!("{} is there twice, or there are too many", extension.oid)));
+                let oid = oid::dotted(extension.oid);
+                return Err(Malformed::new(FIELD, format!("{oid} is there twice, or there are too many")));
             }
-            let mut value = Reader::new(&extension.value);
-            match extension.oid.octets() {
+            let mut value = Reader::new(extension.value);
+            match extension.oid {
                 oid::CRL_NUMBER => extensions.number = Some(Number::read(value.integer("cRLNumber")?)?),
                 oid::DELTA_CRL_INDICATOR => {
                     extensions.base_number = Some(Number::read(value.integer("deltaCRLIndicator")?)?);
                 }
-                oid::ISSUING_DISTRIBUTION_POINT => extensions.scope = Scope::read(&extension.value)?,
+                oid::ISSUING_DISTRIBUTION_POINT => extensions.scope = Scope::read(extension.value)?,
                 oid::AUTHORITY_KEY_ID => extensions.authority_key_id = AuthorityKeyId::read(&mut value)?,
                 // Neither changes what the list says.
                 oid::ISSUER_ALT_NAME | oid::FRESHEST_CRL => {}
@@ -408,8 +415,8 @@ impl CrlExtensions {
     }
 }
 
-fn unknown_critical(extension: &Extension) -> Malformed {
-    Malformed::new("CertificateList", format!("unknown critical extension {}", extension.oid))
+fn unknown_critical(extension: &RawExtension<'_>) -> Malformed {
+    Malformed::new("CertificateList", format!("unknown critical extension {}", oid::dotted(extension.oid)))
 }
 
 impl Scope {

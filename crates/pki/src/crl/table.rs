@@ -106,6 +106,8 @@ struct Row<const W: usize> {
 
 /// On average; a bucket is looked through from its beginning.
 const ROWS_PER_BUCKET: usize = 8;
+/// Of the first round of sorting; as many places to write to as the caches follow.
+const PARTS: usize = 256;
 
 impl<const W: usize> Default for Rows<W> {
     fn default() -> Self {
@@ -119,7 +121,8 @@ impl<const W: usize> Rows<W> {
         self.rows.push(Row { serial: padded(magnitude), entry: entry.pack() });
     }
 
-    /// Sorts the rows into their buckets, in place: counts, then swaps each row to where it belongs.
+    /// Sorts the rows into their buckets, in place. In two rounds, few large parts and then the buckets of each, because
+    /// a row that goes anywhere in a large table is a cache miss.
     fn finish(&mut self) {
         self.rows.shrink_to_fit();
         let buckets = self.rows.len().div_ceil(ROWS_PER_BUCKET);
@@ -134,18 +137,18 @@ impl<const W: usize> Rows<W> {
             sum = sum.saturating_add(*start);
             *start = sum;
         }
-        let mut next = starts.clone();
-        for (bucket, end) in starts.iter().skip(1).enumerate() {
-            while let Some(at) = next.get(bucket).copied().filter(|at| at < end) {
-                let Some(row) = self.rows.get(at as usize) else { break };
-                let home = self.bucket(&row.serial, buckets);
-                let Some(free) = next.get_mut(home) else { break };
-                if home != bucket {
-                    self.rows.swap(at as usize, *free as usize);
-                }
-                *free += 1;
-            }
+        let per_part = buckets.div_ceil(PARTS).max(1);
+        let mut parts: Vec<u32> = starts.iter().step_by(per_part).copied().collect();
+        parts.push(sum);
+        let mut rows = std::mem::take(&mut self.rows);
+        distribute(&mut rows, &parts, |row| self.bucket(&row.serial, buckets) / per_part);
+        for first in (0..buckets).step_by(per_part) {
+            let Some(bounds) = starts.get(first..=(first + per_part).min(buckets)) else { break };
+            let range = bounds.first().map_or(0, |start| *start as usize)..bounds.last().map_or(0, |end| *end as usize);
+            let Some(part) = rows.get_mut(range) else { break };
+            distribute(part, bounds, |row| self.bucket(&row.serial, buckets).saturating_sub(first));
         }
+        self.rows = rows;
         self.directory = starts.into();
     }
 
@@ -167,6 +170,23 @@ impl<const W: usize> Rows<W> {
         }
         // The upper bits of a product with the number of buckets: an even spread without a division.
         ((u128::from(hash.wrapping_mul(0xd6e8_feb8_6659_fd93)) * buckets as u128) >> 64) as usize
+    }
+}
+
+/// An American flag sort: swaps each row to the part that it belongs to. `bounds` are where the parts begin, and where
+/// the last ends, counted from wherever the first of them does.
+fn distribute<const W: usize>(rows: &mut [Row<W>], bounds: &[u32], part_of: impl Fn(&Row<W>) -> usize) {
+    let base = bounds.first().copied().unwrap_or_default();
+    let mut next: Vec<u32> = bounds.iter().map(|bound| bound.saturating_sub(base)).collect();
+    for (part, end) in bounds.iter().skip(1).enumerate() {
+        while let Some(at) = next.get(part).copied().filter(|at| *at < end.saturating_sub(base)) {
+            let Some(home) = rows.get(at as usize).map(&part_of) else { return };
+            let Some(free) = next.get_mut(home) else { return };
+            if home != part {
+                rows.swap(at as usize, *free as usize);
+            }
+            *free += 1;
+        }
     }
 }
 
@@ -217,6 +237,20 @@ mod tests {
     #[test]
     fn rows_are_as_small_as_promised() {
         assert_eq!(std::mem::size_of::<Row<16>>(), 19);
+    }
+
+    #[test]
+    fn large_tables_too() {
+        let mut table = SerialTable::default();
+        let serial_of = |number: u32| [&[0x11; 12][..], &number.wrapping_mul(2_654_435_761).to_be_bytes()].concat();
+        for number in 0..50_000 {
+            table.push(&serial_of(number), entry((number % 11) as u8));
+        }
+        table.finish();
+        for number in 0..50_000 {
+            assert_eq!(table.find(&serial(&serial_of(number))), Some(entry((number % 11) as u8)));
+        }
+        assert_eq!(table.find(&serial(&serial_of(50_000))), None);
     }
 
     #[test]
