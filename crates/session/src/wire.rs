@@ -60,7 +60,9 @@ impl Wire {
                 self.inbound.consume(consumed);
                 return Ok(source);
             }
-            self.fill(COMMAND_READ, until).await?;
+            // One octet at a time: what follows the header in the same segment may be a TLS handshake, which is read from
+            // the socket itself.
+            self.fill(1, until).await?;
         }
     }
 

@@ -1,7 +1,7 @@
 //! AUTH: RFC 4954. The exchange is `auth`'s; whether it may run, and what it comes to, is `policy`'s.
 
-use auth::Mechanism;
 use auth::sasl::{Credentials, Exchange, SaslError, Step};
+use auth::{AllowanceFact, Attempt, Mechanism};
 use policy::{AuthOffer, Refusal};
 use protocol::Reply;
 use protocol::command::Auth;
@@ -85,20 +85,35 @@ impl Session {
         }
         self.judge();
         match &self.judgement.attempt {
-            Some(Ok(())) => replies::authenticated(),
+            Some(Ok(())) => {
+                // on_not_allowed = "monitor" lets through, so that somebody reads of it.
+                if let Attempt::Password { allowance: AllowanceFact::NotAllowed, .. } = &self.facts.attempt {
+                    tracing::warn!(listener = self.serving.name, client = %self.client, user = self.attempted_user(), reason = self.why_not(), "AUTH let through");
+                }
+                replies::authenticated()
+            }
             Some(Err(refusal)) => {
-                tracing::info!(listener = self.serving.name, client = %self.client, reason = self.why_not(), "AUTH refused");
+                tracing::info!(listener = self.serving.name, client = %self.client, user = self.attempted_user(), reason = self.why_not(), "AUTH refused");
                 replies::refusal(refusal)
             }
             None => replies::refusal(&Refusal::AuthNotOffered),
         }
     }
 
+    /// As typed.
+    fn attempted_user(&self) -> &str {
+        match &self.facts.attempt {
+            Attempt::None => "",
+            Attempt::External { authorization_identity } => authorization_identity,
+            Attempt::Password { user, .. } => user,
+        }
+    }
+
     /// What the client is not told: which of the reasons it was.
     fn why_not(&self) -> String {
-        use policy::Question::{Allowance, Attempt};
+        use policy::Question;
         let steps = self.judgement.steps.iter().rev();
-        let mut of_auth = steps.filter(|step| matches!(step.question, Attempt | Allowance));
+        let mut of_auth = steps.filter(|step| matches!(step.question, Question::Attempt | Question::Allowance));
         of_auth.next().map(|step| step.answer.to_string()).unwrap_or_default()
     }
 }
