@@ -6,3 +6,4 @@ mod harness;
 
 mod t01_clients;
 mod t02_certificates;
+mod t03_authentication;
