@@ -94,6 +94,10 @@ fn inside(yes: bool) -> Lies {
 /// A host below a domain, or the domain itself. `.example.mil` is the form that leaves the domain itself out.
 fn dns_lies(base: &[u8], name: &[u8]) -> Lies {
     let (Some(base), Some(name)) = (host(base), host(name)) else { return Lies::Unclear };
+    // A wildcard stands for hosts inside and for others outside of a subtree that is deeper than it.
+    if name.strip_prefix("*.").is_some_and(|domain| is_below(domain, &base)) {
+        return Lies::Unclear;
+    }
     inside(base.is_empty() || is_below(&base, &name) || base == name)
 }
 
@@ -104,9 +108,9 @@ fn mail_lies(base: &[u8], name: &[u8]) -> Lies {
         let (local, rest) = address.split_at_checked(at)?;
         Some((local.to_vec(), host(rest.get(1..)?)?))
     };
-    let Some((local, domain)) = split(name).filter(|(local, domain)| !local.is_empty() && !domain.is_empty()) else {
-        return Lies::Unclear;
-    };
+    // A second @ is only legal in quotes, and nobody agrees on where such an address ends.
+    let sound = |(local, domain): &(Vec<u8>, String)| !local.is_empty() && !local.contains(&b'@') && !domain.is_empty();
+    let Some((local, domain)) = split(name).filter(sound) else { return Lies::Unclear };
     if base.contains(&b'@') {
         // RFC 5280 section 7.5: the local part is compared letter by letter.
         return match split(base) {
@@ -217,6 +221,9 @@ mod tests {
             (dns(".example.mil"), dns("example.mil"), Outside),
             (dns(""), dns("example.mil"), Inside),
             (dns("example.mil"), dns("a\0.example.mil"), Unclear),
+            (dns("example.mil"), dns("*.example.mil"), Inside),
+            (dns("a.example.mil"), dns("*.example.mil"), Unclear),
+            (dns("a.example.mil"), dns("*.b.example.mil"), Outside),
             (mail("example.mil"), mail("a@example.mil"), Inside),
             (mail("example.mil"), mail("a@EXAMPLE.mil"), Inside),
             (mail("example.mil"), mail("a@b.example.mil"), Outside),
@@ -226,6 +233,7 @@ mod tests {
             (mail("a@example.mil"), mail("A@example.mil"), Outside),
             (mail("example.mil"), mail("example.mil"), Unclear),
             (mail("example.mil"), mail("@example.mil"), Unclear),
+            (mail("example.mil"), mail("a@b@example.mil"), Unclear),
             (uri("example.mil"), uri("https://example.mil/x"), Inside),
             (uri("example.mil"), uri("https://u@example.mil:8/x"), Inside),
             (uri("example.mil"), uri("https://a.example.mil"), Outside),

@@ -222,6 +222,10 @@ fn check_may_issue(ca: &Certificate) -> Result<(), PathError> {
         };
         return Err(PathError::NotACa { certificate: ca.to_string(), why });
     }
+    // RFC 5280 section 4.1.2.6: a CA has a name, or anything could chain to it.
+    if ca.subject().is_empty() {
+        return Err(PathError::NotACa { certificate: ca.to_string(), why: "it has no name".to_owned() });
+    }
     check_key_usage(ca, KeyUsage::KEY_CERT_SIGN)
 }
 
