@@ -1,7 +1,35 @@
 //! Certificates: fields, path validation, certificate revocation lists.
 //!
 //! A [`Trust`] judges a presented chain against the lists of a [`CrlStore`] and answers with a [`Verdict`]; an
-//! [`Identity`] is what the certificate says about its holder, as plain data.
+//! [`Identity`] is what the certificate says about its holder, as plain data. Everything here blocks or computes, and
+//! nothing waits: [`CrlStore::open`] and [`CrlStore::refresh_due`] read files, so they belong on a thread of their own.
+//!
+//! # What is ours, and why
+//!
+//! *Path validation and revocation* (RFC 5280 sections 6.1 and 6.3, RFC 9618) are written here: no library does all of
+//! NIST PKITS, and those that come near verify and walk a whole list again at every judgement. `tests/pkits-report.txt`
+//! has every case by name, `tests/pkits-openssl.txt` where openssl judges otherwise.
+//!
+//! *Reading DER* is a bounded reader of 200 lines, because one rule for certificates and for lists that are streamed is
+//! easier to trust than two:
+//!
+//! | | version 1, unknown critical extensions | instants before 1970 (PKITS 4.2.3) | lists of millions |
+//! | --- | --- | --- | --- |
+//! | `x509-cert`, `der` | read | refused | all in memory, 280 octets an entry |
+//! | `x509-parser` | read | read | all in memory, 350 octets an entry |
+//! | here | read | read | streamed, 19.5 octets an entry |
+//!
+//! It copies nothing, has no recursion, no indexing and no `unsafe`, and is fuzzed through the same doors that the gateway uses.
+//!
+//! *Signatures* are those of aws-lc-rs. Only DSA, which it leaves out, is ours over `num-bigint`: public values in a
+//! dozen lines, and no trust accepts it without naming it.
+//!
+//! # How a judgement goes
+//!
+//! [`Trust::verify`] looks into its cache; else `path::build` searches upwards through what was presented and what is
+//! configured, `path::validate` judges each path that reaches an anchor, and `revocation` asks the lists about each of
+//! its certificates. Work is bounded by a budget, whatever a stranger presents. A verdict holds until
+//! [`Verdict::valid_until`], the next instant at which anything at hand begins or ends to be valid, or until the lists change.
 
 mod trust;
 mod cache;
