@@ -7,3 +7,4 @@ mod harness;
 mod t01_clients;
 mod t02_certificates;
 mod t03_authentication;
+mod t04_dialogues;

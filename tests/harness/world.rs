@@ -16,8 +16,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
 use super::Gateway;
-use super::PATIENCE;
 use super::delivered::Delivered;
+use super::{PATIENCE, until};
 
 /// What stands in configurations for the next hop's address.
 pub(crate) const NEXT_HOP: &str = "127.0.0.1:2525";
@@ -138,6 +138,12 @@ impl World {
     /// Everything at the next hop so far.
     pub(crate) async fn all_delivered(&self) -> Vec<Delivered> {
         self.next_hop.messages().await.unwrap().iter().map(|path| Delivered::read(path)).collect()
+    }
+
+    /// Waits until there are so many messages at the next hop.
+    pub(crate) async fn delivered_so_many(&self, count: usize) {
+        let enough = async || (self.next_hop.messages().await.unwrap().len() >= count).then_some(());
+        until(&format!("{count} messages at the next hop"), enough).await;
     }
 
     pub(crate) fn dir(&self) -> &Path {
