@@ -1,1 +1,93 @@
+//! What administrators write, and what they are told.
 
+use super::*;
+
+fn route(toml: &str) -> Result<RouteSettings, String> {
+    #[derive(Debug, Deserialize)]
+    struct File {
+        route: RouteSettings,
+    }
+    let file: Result<File, _> = toml::from_str(&format!("[route]\n{toml}\n"));
+    file.map(|file| file.route).map_err(|error| error.message().to_owned())
+}
+
+#[test]
+fn a_short_route_has_safe_defaults() {
+    let route = route("domains = ['*']\nhosts = ['mx.example.org']").unwrap();
+    assert_eq!(route.tls, TlsMode::Verify);
+    assert_eq!(route.hosts.get_ref()[0].to_string(), "mx.example.org:25");
+    assert_eq!(route.timeouts.end, Duration::from_secs(600));
+    assert!(!*route.implicit_tls.get_ref());
+}
+
+#[test]
+fn hosts() {
+    let good = [
+        ("mx.example.org:25", "mx.example.org:25"),
+        ("localhost:2525", "localhost:2525"),
+        ("192.0.2.1", "192.0.2.1:25"),
+        ("192.0.2.1:26", "192.0.2.1:26"),
+        ("[::1]", "[::1]:25"),
+        ("[2001:db8::1]:2525", "[2001:db8::1]:2525"),
+    ];
+    for (text, expected) in good {
+        assert_eq!(text.parse::<Host>().map(|host| host.to_string()), Ok(expected.to_owned()));
+    }
+    for text in [
+        "",
+        "mx",
+        ":25",
+        "mx.example.org:",
+        "mx.example.org:0",
+        "mx.example.org:70000",
+        "::1",
+        "[::1",
+        "[::1]25",
+        "a b",
+    ] {
+        assert!(text.parse::<Host>().is_err(), "{text}");
+    }
+    assert!("mx".parse::<Host>().unwrap_err().contains("not there yet"));
+}
+
+#[test]
+fn patterns() {
+    let pattern = |text: &str| DomainPattern::try_from(text.to_owned()).unwrap();
+    let table = [
+        ("*", "example.org", true),
+        ("*", "[192.0.2.1]", true),
+        ("example.org", "EXAMPLE.org", true),
+        ("example.org", "mail.example.org", false),
+        ("example.org", "example.com", false),
+        (".example.org", "mail.example.org", true),
+        (".example.org", "a.b.EXAMPLE.ORG", true),
+        (".example.org", "example.org", false),
+        (".example.org", "badexample.org", false),
+        (".example.org", "x.org", false),
+        (".bücher.example", "laden.BÜCHER.example", true),
+    ];
+    for (text, domain, expected) in table {
+        assert_eq!(pattern(text).matches(&Domain::parse(domain).unwrap()), expected, "{text} {domain}");
+    }
+    for text in ["", ".", "..example.org", "*.example.org", "a b"] {
+        assert!(DomainPattern::try_from(text.to_owned()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let table = [
+        ("hosts = ['a']", "missing field `domains`"),
+        ("domains = ['*']\nhosts = ['a']\ntsl = 'may'", "unknown field `tsl`"),
+        ("domains = ['*']\nhosts = ['a']\ntls = 'dane'", "not there yet: use \"verify\""),
+        ("domains = ['*']\nhosts = ['a']\ntls = 'yes'", "is not a TLS mode"),
+        ("domains = ['*']\nhosts = ['a:b']", "is not a host such as"),
+        ("domains = ['a..b']\nhosts = ['a']", "is not \"*\", a domain"),
+        ("domains = ['*']\nhosts = ['a']\nkeep_open = 'long'", "is not a duration such as"),
+        ("domains = ['*']\nhosts = ['a']\ntimeouts = { conect = '1s' }", "unknown field `conect`"),
+    ];
+    for (toml, expected) in table {
+        let found = route(toml).unwrap_err();
+        assert!(found.contains(expected), "{toml}:\n{found}");
+    }
+}

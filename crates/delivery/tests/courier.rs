@@ -1,0 +1,62 @@
+//! Building a courier: every mistake at once, each with its place.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod peers;
+
+use peers::{domain, provider};
+use postern_delivery::{Courier, DeliveryError, RouteSettings};
+
+#[derive(serde::Deserialize)]
+struct File {
+    route: Vec<RouteSettings>,
+}
+
+fn build(toml: &str) -> Result<Courier, Vec<DeliveryError>> {
+    let file: File = toml::from_str(toml).unwrap();
+    Courier::new(&file.route, &domain("gateway.example.org"), &provider())
+}
+
+#[test]
+fn the_first_route_that_matches() {
+    let courier = build(
+        "[[route]]\ndomains = ['special.example.org']\nhosts = ['a']\ntls = 'none'\nmax_connections = 1\n\
+         [[route]]\ndomains = ['.example.org', 'example.org']\nhosts = ['b']\ntls = 'none'\nmax_connections = 2\n",
+    )
+    .unwrap();
+    let connections = |text: &str| courier.route(&domain(text)).map(|route| courier.max_connections(route));
+    assert_eq!(connections("special.example.org"), Some(1));
+    assert_eq!(connections("other.example.org"), Some(2));
+    assert_eq!(connections("example.org"), Some(2));
+    assert_eq!(connections("example.com"), None);
+}
+
+#[test]
+fn all_mistakes_with_their_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "nothing\n").unwrap();
+    let toml = format!(
+        "[[route]]\ndomains = []\nhosts = []\ntls = 'none'\nmax_connections = 0\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'may'\nimplicit_tls = true\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'require'\nca = 'x.pem'\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a']\nca = '/nonexistent/ca.pem'\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a']\nca = '{}'\n",
+        empty.display()
+    );
+    let errors = build(&toml).unwrap_err();
+    let found: Vec<String> = errors.iter().map(|error| format!("{}: {error}", &toml[error.span().unwrap()])).collect();
+    let expected = [
+        "[]: a route needs at least one domain; \"*\" means all",
+        "[]: a route needs at least one host",
+        "0: max_connections must be at least 1",
+        "true: implicit_tls needs tls = \"require\" or \"verify\"",
+        "'x.pem': ca is for tls = \"verify\" only",
+        "'/nonexistent/ca.pem': cannot read /nonexistent/ca.pem",
+        "holds no CA certificate that can be used: no CERTIFICATE block",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.contains(expected), "{found}\n{expected}");
+    }
+}

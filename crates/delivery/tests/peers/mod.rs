@@ -1,0 +1,109 @@
+//! Next hops for the tests: a scripted one that can be as rude as no real server is, and real ones.
+
+#![allow(dead_code, unreachable_pub)] // each test binary uses some of it
+
+pub mod postfix;
+pub mod scripted;
+pub mod sink;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use postern_delivery::{Courier, InMemory, Outcome, RouteSettings};
+use protocol::{Body, Domain, Envelope, Mailbox, Recipient, ReversePath};
+
+pub fn domain(text: &str) -> Domain {
+    Domain::parse(text).unwrap()
+}
+
+pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// A route as an administrator writes it; short timeouts, so that what stalls ends.
+pub fn settings(toml: &str) -> RouteSettings {
+    #[derive(serde::Deserialize)]
+    struct File {
+        route: RouteSettings,
+    }
+    let timeouts = "timeouts = { connect = '2s', handshake = '3s', greeting = '1s', command = '1s', data = '1s', \
+                    block = '1s', end = '1s', attempt = '10s' }";
+    let timeouts = if toml.contains("timeouts") { "" } else { timeouts };
+    let file: File = toml::from_str(&format!("[route]\ndomains = ['*']\n{timeouts}\n{toml}\n")).unwrap();
+    file.route
+}
+
+pub fn courier(toml: &str) -> Courier {
+    Courier::new(&[settings(toml)], &domain("gateway.example.org"), &provider()).unwrap()
+}
+
+/// A route in clear text to these ports, best first.
+pub fn clear(ports: &[u16]) -> Courier {
+    let hosts: Vec<String> = ports.iter().map(|port| format!("'127.0.0.1:{port}'")).collect();
+    courier(&format!("hosts = [{}]\ntls = 'none'", hosts.join(", ")))
+}
+
+pub fn envelope(recipients: &[&str]) -> Envelope {
+    let mailbox = |text: &str| Mailbox::parse(text).unwrap();
+    let recipient = |text: &&str| Recipient { mailbox: mailbox(text), notify: None, original: None };
+    Envelope {
+        reverse_path: ReversePath::Mailbox(mailbox("alice@example.org")),
+        recipients: recipients.iter().map(recipient).collect(),
+        body: Body::SevenBit,
+        smtputf8: false,
+        ret: None,
+        envid: None,
+    }
+}
+
+pub const MESSAGE: &str = "Subject: test\r\n\r\nHello\r\n.\r\n..two\r\nend\r\n";
+
+pub async fn deliver(courier: &Courier, envelope: &Envelope) -> Vec<Outcome> {
+    deliver_text(courier, envelope, MESSAGE.as_bytes()).await
+}
+
+pub async fn deliver_text(courier: &Courier, envelope: &Envelope, text: &[u8]) -> Vec<Outcome> {
+    let all: Vec<usize> = (0..envelope.recipients.len()).collect();
+    let route = courier.route(envelope.recipients[0].mailbox.domain()).unwrap();
+    let mut source = InMemory::new(text.to_vec().into());
+    let outcomes = courier.deliver(route, envelope, &all, &mut source).await;
+    assert_eq!(outcomes.len(), all.len());
+    outcomes
+}
+
+/// An outcome in one line: `delivered 250 …`, `deferred 4.4.2 …`, `failed 5.1.1 …`.
+pub fn line(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Delivered { reply, dsn, .. } => format!("delivered {reply}{}", if *dsn { " dsn" } else { "" }),
+        Outcome::Deferred(cause) => format!("deferred {} {cause}", cause.status()),
+        Outcome::Failed(cause) => format!("failed {} {cause}", cause.status()),
+    }
+}
+
+pub fn lines(outcomes: &[Outcome]) -> Vec<String> {
+    outcomes.iter().map(line).collect()
+}
+
+/// Whether a program is there; says so where it is not.
+pub fn has(program: &str) -> bool {
+    let there = Path::new(program).exists();
+    if !there {
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    there
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub async fn until_listening(port: u16) {
+    for _ in 0..500 {
+        if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("nothing listens at port {port}");
+}
