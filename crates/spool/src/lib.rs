@@ -27,3 +27,6 @@ pub use shared::Counters;
 pub use spool::Spool;
 pub use store::{Problem, RecoveryReport};
 pub use transaction::Transaction;
+
+#[cfg(test)]
+mod tests;

@@ -103,8 +103,11 @@ impl Run {
         while self.attempts < most {
             let courier = &self.courier;
             let room = |way: Way| way.map_or(NO_ROUTE_ROOM, |route| courier.max_connections(route));
-            let Some((id, way)) = self.schedule.start(now, room) else { break };
-            self.attempt(id, way, None);
+            // An id is the microsecond of its message's arrival.
+            let oldest = now.saturating_sub(millis(self.shared.settings.give_up_after));
+            let is_stale = |id: MessageId| id.raw() / 1000 < oldest;
+            let Some((id, way, given)) = self.schedule.start(now, room, is_stale) else { break };
+            self.attempt(id, way, given);
         }
     }
 
@@ -138,27 +141,15 @@ impl Run {
             }
             Ok(Event::Ended { id, way, ended }) => {
                 self.attempts = self.attempts.saturating_sub(1);
-                let is_down = ended.unreachable.is_some();
                 let probe = self.shared.clock.now().saturating_add(millis(self.shared.settings.retry_interval));
                 self.schedule.end(id, way, ended.unreachable.map(|cause| (probe, cause)));
                 if let Some(at) = ended.due {
                     self.schedule.wait(at, id);
                 }
                 self.active.forget(id);
-                if is_down {
-                    self.give_up_stale();
-                }
             }
             // A panic; the message is looked at again at the next start. Nothing of ours panics.
             Err(error) => tracing::error!(%error, "an attempt ended abnormally"),
-        }
-    }
-
-    /// Messages that wait behind a route that is down grow old without an attempt of their own.
-    fn give_up_stale(&mut self) {
-        let oldest = self.shared.clock.now().saturating_sub(millis(self.shared.settings.give_up_after));
-        for (id, way, cause) in self.schedule.take_stale(|id| id.raw() / 1000 < oldest) {
-            self.attempt(id, way, Some(cause));
         }
     }
 

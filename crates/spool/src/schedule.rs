@@ -67,26 +67,32 @@ impl Schedule {
         }
     }
 
-    /// The next attempt, in turn over the ways that have room.
-    pub(crate) fn start(&mut self, now: Millis, room: impl Fn(Way) -> usize) -> Option<(MessageId, Way)> {
+    /// The next attempt, in turn over the ways that have room. With a cause, it is for a message that has grown too old
+    /// waiting for a route that is down: there is nothing to try any more.
+    pub(crate) fn start(
+        &mut self,
+        now: Millis,
+        room: impl Fn(Way) -> usize,
+        is_stale: impl Fn(MessageId) -> bool,
+    ) -> Option<(MessageId, Way, Option<Cause>)> {
         let mut ways: Vec<Way> = self.lanes.keys().copied().collect();
         ways.sort_unstable();
-        let count = ways.len().max(1);
         for step in 0..ways.len() {
-            let at = self.turn.wrapping_add(step) % count;
+            let at = self.turn.wrapping_add(step) % ways.len();
             let way = *ways.get(at)?;
             let lane = self.lanes.get_mut(&way)?;
-            let room = match &lane.down {
-                Some(down) if down.until > now => 0,
-                Some(_) => 1,
-                None => room(way),
+            let given = match (&lane.down, lane.ready.front()) {
+                (Some(down), Some(&first)) if is_stale(first) => Some(down.cause.clone()),
+                _ => None,
             };
-            if lane.under_way < room
-                && let Some(id) = lane.ready.pop_front()
-            {
+            let has_room = match &lane.down {
+                Some(down) if given.is_none() => down.until <= now && lane.under_way == 0,
+                _ => lane.under_way < room(way),
+            };
+            if has_room && let Some(id) = lane.ready.pop_front() {
                 lane.under_way += 1;
                 self.turn = at.wrapping_add(1);
-                return Some((id, way));
+                return Some((id, way, given));
             }
         }
         None
@@ -102,25 +108,6 @@ impl Schedule {
                 self.lanes.remove(&way);
             }
         }
-    }
-
-    /// Messages that have grown too old waiting for a route that is down, with what is the matter with it. They count
-    /// as under way.
-    pub(crate) fn take_stale(&mut self, is_stale: impl Fn(MessageId) -> bool) -> Vec<(MessageId, Way, Cause)> {
-        let mut stale = Vec::new();
-        for (&way, lane) in &mut self.lanes {
-            let Some(down) = &lane.down else { continue };
-            let before = stale.len();
-            lane.ready.retain(|&id| {
-                let old = is_stale(id);
-                if old {
-                    stale.push((id, way, down.cause.clone()));
-                }
-                !old
-            });
-            lane.under_way += stale.len() - before;
-        }
-        stale
     }
 
     /// The routes have changed: what is ready has to find its way again.

@@ -101,4 +101,9 @@ impl Spool {
     pub async fn close(&self) {
         self.shared.store.close().await;
     }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
 }

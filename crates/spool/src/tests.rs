@@ -1,0 +1,6 @@
+//! The whole spool: from an accepted message to what the next hop and the sender get.
+
+mod bench;
+mod notices;
+mod retries;
+mod routes;

@@ -1,0 +1,129 @@
+//! Who is told what.
+
+use std::time::Duration;
+
+use protocol::{Notify, Return};
+
+use super::bench::*;
+
+const TEXT: &str = "Subject: test\r\nFrom: alice@example.org\r\n\r\nThe body\r\n";
+
+/// Runs one message to the end; gives back the notices, which go to `home`.
+async fn notices(envelope: protocol::Envelope, text: &str, settings: crate::Settings, refusals: usize) -> Vec<String> {
+    let (hop, home) = (Hop::start(refusals).await, Hop::start(0).await);
+    let mut bench = Bench::new(settings).await;
+    bench.accept(envelope, text).await;
+    bench.run(courier(&[("example.net", hop.port), ("example.org", home.port)]));
+    bench.until_empty().await;
+    bench.stop().await;
+    home.messages()
+}
+
+#[tokio::test]
+async fn a_refusal_comes_back_to_the_sender() {
+    let mut envelope = envelope("<alice@example.org>", &["ok@example.net", "never@example.net"]);
+    envelope.ret = Some(Return::Full);
+    let notices = notices(envelope, TEXT, settings(), 0).await;
+    assert_eq!(notices.len(), 1);
+    let notice = &notices[0];
+    for expected in [
+        "MAIL FROM:<>\r\n",
+        "RCPT TO:<alice@example.org>\r\n",
+        "From: Mail Delivery System <MAILER-DAEMON@gateway.example.org>",
+        "Final-Recipient: rfc822; never@example.net\r\nAction: failed\r\nStatus: 5.1.1\r\n",
+        "Remote-MTA: dns; [127.0.0.1]",
+        "Diagnostic-Code: smtp; 550 5.1.1 nobody",
+        "Content-Type: message/rfc822",
+        "The body",
+    ] {
+        assert!(notice.contains(expected), "{expected}\n{notice}");
+    }
+    assert!(!notice.contains("ok@example.net"), "{notice}");
+}
+
+#[tokio::test]
+async fn who_is_told() {
+    let never = Some(Notify::NEVER);
+    let failure = Some(Notify { success: false, failure: true, delay: false });
+    let success = Some(Notify { success: true, failure: false, delay: false });
+    let table = [
+        ("<alice@example.org>", "never@example.net", None, 1),
+        ("<alice@example.org>", "never@example.net", never, 0),
+        ("<alice@example.org>", "never@example.net", failure, 1),
+        ("<alice@example.org>", "never@example.net", success, 0),
+        ("<>", "never@example.net", None, 0),
+        ("<>", "never@example.net", failure, 0),
+        ("<alice@example.org>", "ok@example.net", None, 0),
+        ("<alice@example.org>", "ok@example.net", success, 1),
+        ("<>", "ok@example.net", success, 0),
+        // No route.
+        ("<alice@example.org>", "ok@elsewhere.example", None, 1),
+    ];
+    for (from, to, notify, expected) in table {
+        let mut envelope = envelope(from, &[to]);
+        envelope.recipients[0].notify = notify;
+        let found = notices(envelope, TEXT, settings(), 0).await;
+        assert_eq!(found.len(), expected, "{from} {to} {notify:?}: {found:?}");
+        if to.starts_with("ok@example.net") {
+            assert!(found.iter().all(|notice| notice.contains("Action: relayed")));
+        }
+        if to.contains("elsewhere") {
+            assert!(
+                found[0].contains("Status: 5.4.4") && found[0].contains("no route is configured for elsewhere.example")
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_message_comes_back_whole_only_on_request_and_within_bounds() {
+    let long = TEXT.to_owned() + &"a line of the body\r\n".repeat(10_000);
+    let table = [
+        (None, TEXT, false),
+        (Some(Return::Headers), TEXT, false),
+        (Some(Return::Full), TEXT, true),
+        (Some(Return::Full), &long, false),
+    ];
+    for (ret, text, whole) in table {
+        let mut envelope = envelope("<alice@example.org>", &["never@example.net"]);
+        envelope.ret = ret;
+        let notice = notices(envelope, text, settings(), 0).await.remove(0);
+        assert!(notice.contains("Subject: test"));
+        assert_eq!(notice.contains("The body"), whole, "{ret:?}");
+        assert_eq!(notice.contains("text/rfc822-headers"), !whole);
+    }
+}
+
+#[tokio::test]
+async fn what_is_tried_for_too_long_comes_back() {
+    let mut settings = settings();
+    settings.give_up_after = Duration::from_millis(250);
+    let found =
+        notices(envelope("<alice@example.org>", &["later@example.net"]), TEXT, settings.clone(), usize::MAX).await;
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].contains("Status: 5.4.7") && found[0].contains("Diagnostic-Code: smtp; 450 4.2.0 later"),
+        "{}",
+        found[0]
+    );
+    // And a notice that cannot be delivered is dropped, not answered.
+    let found = notices(envelope("<>", &["later@example.net"]), TEXT, settings, usize::MAX).await;
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn behind_a_route_that_is_down_messages_grow_old_too() {
+    let home = Hop::start(0).await;
+    let mut settings = settings();
+    settings.give_up_after = Duration::from_millis(500);
+    settings.retry_interval = Duration::from_millis(200);
+    let mut bench = Bench::new(settings).await;
+    for _ in 0..100 {
+        bench.accept(envelope("<alice@example.org>", &["ok@example.net"]), TEXT).await;
+    }
+    bench.run(courier(&[("example.net", closed_port()), ("example.org", home.port)]));
+    let notices = home.until_messages(100).await;
+    assert!(notices.iter().all(|notice| notice.contains("cannot be connected to")), "{}", notices[0]);
+    bench.until_empty().await;
+    bench.stop().await;
+}
