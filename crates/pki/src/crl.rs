@@ -4,6 +4,8 @@
 pub(crate) mod store;
 mod source;
 pub(crate) mod list;
+mod entries;
+pub(crate) mod extensions;
 mod table;
 mod pem;
 mod stream;

@@ -70,6 +70,14 @@ impl<'a> Tlv<'a> {
         Reader { rest: self.value, offset: self.offset + (self.raw.len() - self.value.len()) }
     }
 
+    /// Itself, if it has this tag.
+    pub(crate) fn expect(self, tag: u8, field: &'static str) -> Result<Self, Malformed> {
+        if self.tag == tag {
+            return Ok(self);
+        }
+        Err(Malformed::new(field, format!("expected tag {tag:#04x}, found {:#04x}", self.tag)))
+    }
+
     /// Where the whole encoding stands in the outermost input.
     pub(crate) fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.raw.len()

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use crate::certificate::Certificate;
-use crate::crl::list::{Crl, Scope};
+use crate::crl::extensions::Scope;
+use crate::crl::list::Crl;
 use crate::crl::store::{Loaded, Snapshot};
 use crate::extensions::{DistributionPoint, DistributionPointName, KeyUsage, Reasons};
 use crate::general_name::GeneralName;
@@ -207,37 +208,38 @@ impl Checker<'_, '_> {
             .cloned()
             .collect();
         for candidate in candidates {
-            let too_complex = |_| UnknownStatus::TooComplex { certificate: certificate.to_string() };
-            self.search.budget.signature().map_err(too_complex)?;
-            if !list.is_signed_by(&candidate) {
-                continue;
-            }
             // A signer vouches for itself only where the CA above has said so in its certificate, by a cRLIssuer
             // that is the signer (NIST PKITS 4.14.30).
             let names_itself =
                 candidate == *certificate && list_issuers(point, certificate).contains(&candidate.subject());
-            if names_itself || self.signer_is_valid(&candidate) {
+            let path = if names_itself { None } else { self.path_of_signer(&candidate) };
+            if path.is_none() && !names_itself {
+                continue;
+            }
+            let too_complex = |_| UnknownStatus::TooComplex { certificate: certificate.to_string() };
+            self.search.budget.signature().map_err(too_complex)?;
+            if list.is_signed_by(&candidate) && path.is_none_or(|path| self.is_unrevoked(&path)) {
                 return Ok(());
             }
         }
         Err(bad_signer())
     }
 
-    fn signer_is_valid(&mut self, signer: &Certificate) -> bool {
+    /// Only what has a path is asked whether it signed the list: a stranger's certificates cost no more than that search.
+    fn path_of_signer(&mut self, signer: &Certificate) -> Option<ValidPath> {
+        let rules = self.rules.clone();
+        self.search.paths(signer, &rules, Some(self.anchor), 1).ok()?.pop()
+    }
+
+    fn is_unrevoked(&mut self, path: &ValidPath) -> bool {
         if self.depth >= MAX_DEPTH {
             return false;
         }
         self.depth += 1;
-        let rules = self.rules.clone();
-        let path = self.search.paths(signer, &rules, Some(self.anchor), 1);
-        let valid = path.is_ok_and(|paths| {
-            paths.first().is_some_and(|path| {
-                let whole: Vec<&Certificate> = path.certificates.iter().chain([&path.anchor]).collect();
-                matches!(self.judge_path(&whole), Revocation::Good { .. })
-            })
-        });
+        let whole: Vec<&Certificate> = path.certificates.iter().chain([&path.anchor]).collect();
+        let outcome = self.judge_path(&whole);
         self.depth -= 1;
-        valid
+        matches!(outcome, Revocation::Good { .. })
     }
 }
 

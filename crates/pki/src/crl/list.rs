@@ -8,13 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use aws_lc_rs::digest;
 
 use crate::certificate::{Certificate, Serial};
+use crate::crl::entries::Entries;
+use crate::crl::extensions::{CrlExtensions, Number, Scope};
 use crate::crl::stream::{Sink, Stream, StreamError};
 use crate::crl::table::{Entry, SerialTable};
-use crate::der::{self, Malformed, Reader, Tlv, tag};
-use crate::extensions::{AuthorityKeyId, DistributionPointName, RawExtension, Reasons, read_extension};
-use crate::general_name::GeneralName;
+use crate::der::{Malformed, Reader, tag};
+use crate::extensions::Reasons;
 use crate::name::Name;
-use crate::oid;
 use crate::signature::{PublicKey, SignatureAlgorithm, Signed};
 use crate::time::Time;
 
@@ -43,54 +43,6 @@ enum Kept {
     Message(Box<[u8]>),
 }
 
-/// RFC 5280 section 5.2.
-#[derive(Debug, Default)]
-struct CrlExtensions {
-    number: Option<Number>,
-    /// BaseCRLNumber: the list is a delta.
-    base_number: Option<Number>,
-    authority_key_id: AuthorityKeyId,
-    scope: Scope,
-}
-
-/// A CRL number: up to 20 octets (RFC 5280 section 5.2.3), ordered as numbers.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Number {
-    length: usize,
-    octets: Box<[u8]>,
-}
-
-impl Number {
-    fn read(octets: &[u8]) -> Result<Self, Malformed> {
-        der::check_integer(octets, "cRLNumber")?;
-        if octets.first().is_some_and(|first| first & 0x80 != 0) || octets.len() > 64 {
-            return Err(Malformed::new("cRLNumber", "negative or absurdly long"));
-        }
-        let magnitude = octets.strip_prefix(&[0]).unwrap_or(octets);
-        Ok(Self { length: magnitude.len(), octets: magnitude.into() })
-    }
-}
-
-impl std::fmt::Display for Number {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.length == 0 { "00" } else { "" })?;
-        f.write_str(&crate::hex::lower(&self.octets))
-    }
-}
-
-/// `IssuingDistributionPoint` (RFC 5280 section 5.2.5): which certificates and reasons a list is about.
-#[derive(Debug, Default)]
-pub(crate) struct Scope {
-    pub(crate) distribution_point: Option<DistributionPointName>,
-    pub(crate) only_users: bool,
-    pub(crate) only_cas: bool,
-    pub(crate) only_attributes: bool,
-    pub(crate) only_some_reasons: Option<Reasons>,
-    pub(crate) indirect: bool,
-    /// As it was written: a delta must have the very scope of its base.
-    raw: Box<[u8]>,
-}
-
 /// How many keys' outcomes a list remembers; a CA has two or three.
 const MAX_PROVEN: usize = 64;
 
@@ -110,58 +62,40 @@ impl Crl {
     /// Reads one list to the end of the input.
     pub(crate) fn from_stream(input: impl Read) -> Result<Self, StreamError> {
         let mut stream = Stream::new(input);
-        stream.enter(tag::SEQUENCE, "CertificateList")?;
-        stream.divert(Sink::Undecided)?;
+        let length = stream.enter(tag::SEQUENCE, "CertificateList")?;
+        let end_of_all = stream.position() + length;
+        stream.divert(Sink::Undecided);
         let length = stream.enter(tag::SEQUENCE, "tbsCertList")?;
         let end = stream.position() + length;
 
-        let version_2 = match stream.peek_tag()? {
-            Some(tag::INTEGER) => match stream.element("version")?.value {
-                [1] => true,
-                _ => return Err(Malformed::new("version", "neither absent nor 2").into()),
-            },
-            _ => false,
-        };
-        let algorithm = stream.element("signature")?;
+        let version_2 = read_version(&mut stream)?;
+        let algorithm = stream.element("signature")?.expect(tag::SEQUENCE, "signature")?;
         let algorithm_raw: Box<[u8]> = algorithm.raw.into();
-        let signature_algorithm = read_algorithm(algorithm)?;
-        let issuer = Name::from_tlv(expect(stream.element("issuer")?, tag::SEQUENCE, "issuer")?, "issuer")?;
+        let signature_algorithm = SignatureAlgorithm::read(algorithm.contents(), "signature")?;
+        stream.divert(sink_for(&signature_algorithm)?);
+        let issuer = Name::from_tlv(stream.element("issuer")?.expect(tag::SEQUENCE, "issuer")?, "issuer")?;
         let this_update = Time::from_tlv(stream.element("thisUpdate")?, "thisUpdate")?;
-        stream.divert(match (&signature_algorithm, signature_algorithm.hash()) {
-            (_, Some(hash)) => Sink::Digest(digest::Context::new(hash.algorithm())),
-            (SignatureAlgorithm::Ed25519, None) => Sink::Keep(Vec::new()),
-            (other, None) => return Err(Malformed::new("signature", format!("{other} is not supported")).into()),
-        })?;
-        let in_list = |stream: &Stream<_>| stream.position() < end;
-        let next_update = match in_list(&stream).then(|| stream.peek_tag()).transpose()?.flatten() {
+        let next_update = match stream.peek_within(end, "tbsCertList")? {
             Some(tag::UTC_TIME | tag::GENERALIZED_TIME) => {
                 Some(Time::from_tlv(stream.element("nextUpdate")?, "nextUpdate")?)
             }
             _ => None,
         };
         let mut entries = Entries::new(issuer.clone());
-        if in_list(&stream) && stream.peek_tag()? == Some(tag::SEQUENCE) {
-            let length = stream.enter(tag::SEQUENCE, "revokedCertificates")?;
-            let entries_end = stream.position() + length;
-            while stream.position() < entries_end {
-                entries.read(expect(stream.element("revokedCertificate")?, tag::SEQUENCE, "revokedCertificate")?)?;
-            }
-            if stream.position() != entries_end {
-                return Err(Malformed::new("revokedCertificates", "its last entry overruns it").into());
-            }
+        if stream.peek_within(end, "tbsCertList")? == Some(tag::SEQUENCE) {
+            read_entries(&mut stream, &mut entries)?;
         }
-        let extensions = match in_list(&stream) {
-            true if version_2 => CrlExtensions::read(stream.element("crlExtensions")?)?,
-            true => return Err(Malformed::new("version", "too low for the fields that follow").into()),
-            false => CrlExtensions::default(),
+        let extensions = match stream.peek_within(end, "tbsCertList")? {
+            Some(_) if version_2 => CrlExtensions::read(stream.element("crlExtensions")?)?,
+            Some(_) => return Err(Malformed::new("version", "too low for the fields that follow").into()),
+            None => CrlExtensions::default(),
         };
         if stream.position() != end {
-            return Err(Malformed::new("tbsCertList", "bytes after its end").into());
+            return Err(Malformed::new("tbsCertList", "its contents don't end where it does").into());
         }
         if entries.names_issuers && !extensions.scope.indirect {
             return Err(Malformed::new("certificateIssuer", "in a list that is not indirect").into());
         }
-        let (own, foreign) = entries.finish(&issuer);
         let signed = match stream.end_diversion()? {
             Sink::Digest(context) => Kept::Digest(context.finish()),
             Sink::Keep(message) => Kept::Message(message.into()),
@@ -173,9 +107,11 @@ impl Crl {
         }
         let signature = stream.element("signatureValue")?;
         let signature = Reader::new(signature.raw).signature("signatureValue")?.into();
-        if stream.peek_tag()?.is_some() {
+        if stream.position() != end_of_all || stream.peek_tag()?.is_some() {
             return Err(Malformed::new("CertificateList", "bytes after its end").into());
         }
+        let (own, foreign) = entries.finish(&issuer);
+        let proven = Mutex::default();
         Ok(Self {
             issuer,
             this_update,
@@ -186,7 +122,7 @@ impl Crl {
             signature_algorithm,
             signed,
             signature,
-            proven: Mutex::default(),
+            proven,
         })
     }
 
@@ -300,152 +236,33 @@ impl Crl {
     }
 }
 
-fn expect<'a>(tlv: Tlv<'a>, tag: u8, field: &'static str) -> Result<Tlv<'a>, Malformed> {
-    if tlv.tag == tag {
-        Ok(tlv)
-    } else {
-        Err(Malformed::new(field, format!("expected tag {tag:#04x}, found {:#04x}", tlv.tag)))
+fn read_version<R: Read>(stream: &mut Stream<R>) -> Result<bool, StreamError> {
+    match stream.peek_tag()? {
+        Some(tag::INTEGER) => match stream.element("version")?.value {
+            [1] => Ok(true),
+            _ => Err(Malformed::new("version", "neither absent nor 2").into()),
+        },
+        _ => Ok(false),
     }
 }
 
-fn read_algorithm(tlv: Tlv<'_>) -> Result<SignatureAlgorithm, Malformed> {
-    SignatureAlgorithm::read(expect(tlv, tag::SEQUENCE, "signature")?.contents(), "signature")
-}
-
-/// The entries as they come by.
-struct Entries {
-    tables: HashMap<Name, SerialTable>,
-    /// Whose certificates the next entries are about: RFC 5280 section 5.3.3, it holds until another is named.
-    issuer: Name,
-    table: SerialTable,
-    names_issuers: bool,
-}
-
-impl Entries {
-    fn new(issuer: Name) -> Self {
-        Self { tables: HashMap::new(), issuer, table: SerialTable::default(), names_issuers: false }
-    }
-
-    fn read(&mut self, entry: Tlv<'_>) -> Result<(), Malformed> {
-        const FIELD: &str = "revokedCertificate";
-        let mut fields = entry.contents();
-        let serial = fields.integer("userCertificate")?;
-        let date = Time::from_tlv(fields.any("revocationDate")?, "revocationDate")?;
-        let extensions = fields.optional(tag::SEQUENCE, "crlEntryExtensions")?;
-        fields.finish(FIELD)?;
-        let mut reason = 0;
-        let mut extensions = extensions.map(|tlv| tlv.contents());
-        while let Some(sequence) = extensions.as_mut().filter(|sequence| !sequence.is_empty()) {
-            let extension = read_extension(sequence)?;
-            let mut value = Reader::new(extension.value);
-            match extension.oid {
-                oid::REASON_CODE => {
-                    reason = match value.take(tag::ENUMERATED, "reasonCode")?.value {
-                        [reason @ (0..=6 | 8..=10)] => *reason,
-                        _ => return Err(Malformed::new("reasonCode", "none of RFC 5280 section 5.3.1")),
-                    };
-                }
-                oid::CERTIFICATE_ISSUER => {
-                    let names = GeneralName::list(value.sequence("certificateIssuer")?, "certificateIssuer")?;
-                    let name = names.into_iter().find_map(|name| match name {
-                        GeneralName::Directory(name) => Some(name),
-                        _ => None,
-                    });
-                    self.switch_to(name.ok_or_else(|| Malformed::new("certificateIssuer", "no directoryName"))?);
-                }
-                oid::INVALIDITY_DATE => {}
-                _ if extension.critical => return Err(unknown_critical(&extension)),
-                _ => {}
-            }
-        }
-        self.table.push(serial, Entry { reason, date });
-        Ok(())
-    }
-
-    fn switch_to(&mut self, issuer: Name) {
-        self.names_issuers = true;
-        if issuer != self.issuer {
-            let next = self.tables.remove(&issuer).unwrap_or_default();
-            let previous = std::mem::replace(&mut self.issuer, issuer);
-            self.tables.insert(previous, std::mem::replace(&mut self.table, next));
-        }
-    }
-
-    /// The entries of the list's own issuer, and those of others.
-    fn finish(mut self, own: &Name) -> (SerialTable, HashMap<Name, SerialTable>) {
-        self.tables.insert(self.issuer, self.table);
-        for table in self.tables.values_mut() {
-            table.finish();
-        }
-        (self.tables.remove(own).unwrap_or_default(), self.tables)
+fn sink_for(algorithm: &SignatureAlgorithm) -> Result<Sink, Malformed> {
+    match (algorithm, algorithm.hash()) {
+        (_, Some(hash)) => Ok(Sink::Digest(digest::Context::new(hash.algorithm()))),
+        (SignatureAlgorithm::Ed25519, None) => Ok(Sink::Keep(Vec::new())),
+        (other, None) => Err(Malformed::new("signature", format!("{other} is not supported"))),
     }
 }
 
-impl CrlExtensions {
-    /// Reads the `[0]` that holds the SEQUENCE.
-    fn read(tlv: Tlv<'_>) -> Result<Self, Malformed> {
-        const FIELD: &str = "crlExtensions";
-        let mut explicit = expect(tlv, tag::context_constructed(0), FIELD)?.contents();
-        let mut sequence = explicit.sequence(FIELD)?;
-        explicit.finish(FIELD)?;
-        let mut extensions = Self::default();
-        let mut seen = Vec::new();
-        while !sequence.is_empty() {
-            let extension = read_extension(&mut sequence)?;
-            if seen.contains(&extension.oid) || seen.len() >= 64 {
-                let oid = oid::dotted(extension.oid);
-                return Err(Malformed::new(FIELD, format!("{oid} is there twice, or there are too many")));
-            }
-            let mut value = Reader::new(extension.value);
-            match extension.oid {
-                oid::CRL_NUMBER => extensions.number = Some(Number::read(value.integer("cRLNumber")?)?),
-                oid::DELTA_CRL_INDICATOR => {
-                    extensions.base_number = Some(Number::read(value.integer("deltaCRLIndicator")?)?);
-                }
-                oid::ISSUING_DISTRIBUTION_POINT => extensions.scope = Scope::read(extension.value)?,
-                oid::AUTHORITY_KEY_ID => extensions.authority_key_id = AuthorityKeyId::read(&mut value)?,
-                // Neither changes what the list says.
-                oid::ISSUER_ALT_NAME | oid::FRESHEST_CRL => {}
-                _ if extension.critical => return Err(unknown_critical(&extension)),
-                _ => {}
-            }
-            seen.push(extension.oid);
-        }
-        Ok(extensions)
+fn read_entries<R: Read>(stream: &mut Stream<R>, entries: &mut Entries) -> Result<(), StreamError> {
+    const FIELD: &str = "revokedCertificates";
+    let length = stream.enter(tag::SEQUENCE, FIELD)?;
+    let end = stream.position() + length;
+    while stream.position() < end {
+        entries.read(stream.element(FIELD)?.expect(tag::SEQUENCE, FIELD)?)?;
     }
-}
-
-fn unknown_critical(extension: &RawExtension<'_>) -> Malformed {
-    Malformed::new("CertificateList", format!("unknown critical extension {}", oid::dotted(extension.oid)))
-}
-
-impl Scope {
-    fn read(value: &[u8]) -> Result<Self, Malformed> {
-        const FIELD: &str = "issuingDistributionPoint";
-        let mut outer = Reader::new(value);
-        let mut sequence = outer.sequence(FIELD)?;
-        outer.finish(FIELD)?;
-        let distribution_point = match sequence.optional(tag::context_constructed(0), FIELD)? {
-            Some(tlv) => Some(DistributionPointName::read(tlv.contents(), FIELD)?),
-            None => None,
-        };
-        let only_users = sequence.boolean_or_false(tag::context(1), FIELD)?;
-        let only_cas = sequence.boolean_or_false(tag::context(2), FIELD)?;
-        let only_some_reasons = match sequence.optional(tag::context(3), FIELD)? {
-            Some(tlv) => Some(Reasons::read(tlv.value, FIELD)?),
-            None => None,
-        };
-        let indirect = sequence.boolean_or_false(tag::context(4), FIELD)?;
-        let only_attributes = sequence.boolean_or_false(tag::context(5), FIELD)?;
-        sequence.finish(FIELD)?;
-        Ok(Self {
-            distribution_point,
-            only_users,
-            only_cas,
-            only_attributes,
-            only_some_reasons,
-            indirect,
-            raw: value.into(),
-        })
+    if stream.position() != end {
+        return Err(Malformed::new(FIELD, "its last entry overruns it").into());
     }
+    Ok(())
 }

@@ -47,7 +47,7 @@ const CHUNK: usize = 256 * 1024;
 /// The largest single element, an entry or the extensions of a list, and the largest beginning of a list.
 const MAX_ELEMENT: usize = 1024 * 1024;
 /// The largest list that can be kept whole.
-const MAX_KEPT: usize = 64 * 1024 * 1024;
+const MAX_KEPT: usize = 16 * 1024 * 1024;
 
 impl<R: Read> Stream<R> {
     pub(crate) fn new(input: R) -> Self {
@@ -59,12 +59,11 @@ impl<R: Read> Stream<R> {
     }
 
     /// From here on octets go to `sink`; those that were undecided too.
-    pub(crate) fn divert(&mut self, sink: Sink) -> Result<(), StreamError> {
+    pub(crate) fn divert(&mut self, sink: Sink) {
         if !matches!(self.sink, Sink::Undecided) {
             self.sunk = self.start;
         }
         self.sink = sink;
-        Ok(())
     }
 
     /// Ends the diversion; returns the sink with all octets up to here in it.
@@ -77,6 +76,15 @@ impl<R: Read> Stream<R> {
     pub(crate) fn peek_tag(&mut self) -> Result<Option<u8>, StreamError> {
         self.fill(1)?;
         Ok(self.buffer.get(self.start).copied())
+    }
+
+    /// The next element's tag; `None` at `end`, where the element that is being read ends.
+    pub(crate) fn peek_within(&mut self, end: u64, field: &'static str) -> Result<Option<u8>, StreamError> {
+        if self.position >= end {
+            return Ok(None);
+        }
+        let tag = self.peek_tag()?;
+        tag.map_or_else(|| Err(Malformed::new(field, HeaderProblem::Truncated.text()).into()), |tag| Ok(Some(tag)))
     }
 
     /// Reads the header of a constructed element and enters it; returns the length of its contents.
@@ -149,7 +157,7 @@ impl<R: Read> Stream<R> {
             Sink::Undecided => return Ok(()),
             Sink::Digest(context) => context.update(read),
             Sink::Keep(kept) if kept.len() + read.len() > MAX_KEPT => {
-                return Err(Malformed::new("tbsCertList", "larger than 64 MiB under an Ed25519 signature").into());
+                return Err(Malformed::new("tbsCertList", "larger than 16 MiB under an Ed25519 signature").into());
             }
             Sink::Keep(kept) => kept.extend_from_slice(read),
         }
