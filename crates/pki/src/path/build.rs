@@ -124,8 +124,7 @@ impl<'a> Search<'a> {
             }
             self.budget.step()?;
             led_anywhere = true;
-            if let Err(why) = self.plausible(&top, &issuer)? {
-                let failure = PathError::BadSignature { certificate: top.to_string(), why: why.to_string() };
+            if let Err(failure) = self.plausible(&top, &issuer, quest.rules)? {
                 quest.fail(Progress::WrongKey, failure);
                 continue;
             }
@@ -170,16 +169,24 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Could `issuer` have signed `child`? Keys that inherit parameters can't be asked alone.
+    /// Could `issuer` have signed `child`? What the rules forbid is not even tried: some of it is slow. Keys that
+    /// inherit parameters can't be asked alone.
     fn plausible(
         &mut self,
         child: &Certificate,
         issuer: &Certificate,
-    ) -> Result<Result<(), SignatureError>, PathError> {
-        match issuer.public_key() {
-            PublicKey::Dsa(key) if key.lacks_parameters() => Ok(Ok(())),
-            _ => check_once(&mut self.signatures, child, issuer, &mut self.budget),
+        rules: &Rules,
+    ) -> Result<Result<(), PathError>, PathError> {
+        if let Err(weak) = rules.strength.check_key(issuer).and_then(|()| rules.strength.check_algorithm(child)) {
+            return Ok(Err(weak));
         }
+        if matches!(issuer.public_key(), PublicKey::Dsa(key) if key.lacks_parameters()) {
+            return Ok(Ok(()));
+        }
+        let outcome = check_once(&mut self.signatures, child, issuer, &mut self.budget)?;
+        let bad =
+            |why: SignatureError| PathError::BadSignature { certificate: child.to_string(), why: why.to_string() };
+        Ok(outcome.map_err(bad))
     }
 }
 

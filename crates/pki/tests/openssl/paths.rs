@@ -47,6 +47,24 @@ fn every_kind_of_key_and_signature() {
 }
 
 #[test]
+fn a_weak_ca_in_between_is_named() {
+    if !openssl_is_there() {
+        return;
+    }
+    let pki = Pki::new();
+    pki.root("root");
+    pki.key("sub", "rsa:1024");
+    let sub = pki.certify("sub", "root", "/CN=sub", Some(CA), &[]);
+    let client = pki.client("client", "sub");
+    match judge(&pki.trust("root"), &[client, sub]) {
+        Err(PathError::WeakKeyOrAlgorithm { certificate, what }) => {
+            assert!(certificate.contains("CN=sub") && what.contains("RSA 1024"), "{certificate}: {what}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn strength_is_settable_by_name() {
     if !openssl_is_there() {
         return;
