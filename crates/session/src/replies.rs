@@ -254,3 +254,6 @@ pub(crate) fn header_too_large() -> Reply {
 pub(crate) fn no_recipients() -> Reply {
     reply(554, (5, 5, 1), "No valid recipients")
 }
+
+#[cfg(test)]
+mod tests;
