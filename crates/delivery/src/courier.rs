@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use protocol::{Domain, EnhancedCode, Envelope, Recipient};
+use protocol::{Domain, Envelope, Recipient};
 use rustls::crypto::CryptoProvider;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Opener};
 use crate::error::DeliveryError;
 use crate::outcome::{Cause, Outcome};
+use crate::outcomes::Outcomes;
 use crate::pool::Pool;
 use crate::settings::{DomainPattern, RouteSettings, Timeouts, TlsMode};
 use crate::source::MessageSource;
@@ -111,8 +112,14 @@ impl Courier {
         self.routes.get(usize::try_from(route.0).ok()?)
     }
 
+    /// The most recipients that go to a host in one transaction; more are delivered in several.
+    #[must_use]
+    pub fn max_recipients(&self, route: RouteId) -> usize {
+        self.get(route).map_or(1, |route| route.max_recipients)
+    }
+
     /// Tries to hand the message to the next hop, for the recipients at these positions of the envelope. One outcome for
-    /// each, in their order. Dropping the future breaks the attempt off.
+    /// each, in their order.
     pub async fn deliver<S: MessageSource>(
         &self,
         route: RouteId,
@@ -121,7 +128,21 @@ impl Courier {
         source: &mut S,
     ) -> Vec<Outcome> {
         let mut outcomes = Outcomes::new(recipients.len());
-        let Some(route) = self.get(route) else { return outcomes.finish() };
+        self.deliver_into(&mut outcomes, route, envelope, recipients, source).await;
+        outcomes.finish()
+    }
+
+    /// The same for who may have to break it off: dropping the future does so, and what was final by then is in
+    /// `outcomes`, which is for as many recipients.
+    pub async fn deliver_into<S: MessageSource>(
+        &self,
+        outcomes: &mut Outcomes,
+        route: RouteId,
+        envelope: &Envelope,
+        recipients: &[usize],
+        source: &mut S,
+    ) {
+        let Some(route) = self.get(route) else { return };
         let now = Instant::now();
         let deadline = now.checked_add(route.timeouts.attempt).unwrap_or(now);
         for hop in &route.hosts {
@@ -129,9 +150,8 @@ impl Courier {
                 break;
             }
             let visit = Visit { route, hop, counts: &self.counts, deadline, envelope, recipients };
-            visit.run(source, &mut outcomes).await;
+            visit.run(source, outcomes).await;
         }
-        outcomes.finish()
     }
 }
 
@@ -175,49 +195,6 @@ impl Route {
             max_recipients: size(*settings.max_recipients.get_ref()),
             timeouts: settings.timeouts.clone(),
         }
-    }
-}
-
-/// What is known so far, by position in the list of recipients.
-struct Outcomes(Vec<Fate>);
-
-enum Fate {
-    Open(Option<Cause>),
-    Final(Outcome),
-}
-
-impl Outcomes {
-    fn new(count: usize) -> Self {
-        Self((0..count).map(|_| Fate::Open(None)).collect())
-    }
-
-    /// Those whom another host may still serve.
-    fn open(&self) -> Vec<usize> {
-        self.0.iter().enumerate().filter(|(_, fate)| matches!(fate, Fate::Open(_))).map(|(at, _)| at).collect()
-    }
-
-    fn defer(&mut self, at: usize, cause: Cause) {
-        if let Some(Fate::Open(known)) = self.0.get_mut(at) {
-            // What a host said of the recipient says more than that the next one is away.
-            if known.is_none() || !cause.unreachable {
-                *known = Some(cause);
-            }
-        }
-    }
-
-    fn settle(&mut self, at: usize, outcome: Outcome) {
-        if let Some(fate) = self.0.get_mut(at) {
-            *fate = Fate::Final(outcome);
-        }
-    }
-
-    fn finish(self) -> Vec<Outcome> {
-        let late = || Cause::local(None, EnhancedCode(4, 4, 7), "no host was reached within the time of an attempt");
-        let outcome = |fate| match fate {
-            Fate::Final(outcome) => outcome,
-            Fate::Open(cause) => Outcome::Deferred(cause.unwrap_or_else(late)),
-        };
-        self.0.into_iter().map(outcome).collect()
     }
 }
 

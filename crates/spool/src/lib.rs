@@ -7,6 +7,7 @@
 mod spool;
 mod run;
 mod attempt;
+mod record;
 mod active;
 mod schedule;
 mod notice;

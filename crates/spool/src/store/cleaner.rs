@@ -127,7 +127,7 @@ impl Cleaner {
 impl Cleaner {
     fn put_aside(&self, id: MessageId, why: &str) -> Result<(), Stopped> {
         let kept = self.quarantine.keep_message(&self.log, id, self.index.get(id), why)?;
-        tracing::error!(message = %id, why, kept = %kept.display(), "a damaged message is not delivered");
+        tracing::error!(id = %id, why, kept = %kept.display(), "a damaged message is not delivered");
         let jobs = self.jobs.upgrade().ok_or(SpoolError::Closed)?;
         let write = Write { message: None, changes: vec![(id, Change::Done)], essential: true };
         Ok(ask(&jobs, |done| Job::Write(write, done))?)

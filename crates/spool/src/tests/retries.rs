@@ -130,3 +130,22 @@ async fn a_damaged_message_is_put_aside_and_not_half_sent() {
     assert_eq!(bench.spool.counters().quarantined, 1);
     bench.stop().await;
 }
+
+#[tokio::test]
+async fn of_many_recipients_each_transaction_is_written_down_before_the_next() {
+    let hop = Hop::start(0).await;
+    let mut bench = Bench::new(settings()).await;
+    let mut recipients: Vec<String> = (0..100).map(|number| format!("ok{number}@example.net")).collect();
+    recipients.push("stall@example.net".to_owned());
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    bench.accept(envelope("<alice@example.org>", &recipients), TEXT).await;
+    bench.run(courier(&[("*", hop.port)]));
+    hop.until_attempts(101).await;
+    let mut bench = bench.restart(settings()).await;
+    let hop_2 = Hop::start(0).await;
+    bench.run(courier(&[("*", hop_2.port)]));
+    hop_2.until_attempts(1).await;
+    bench.stop().await;
+    assert_eq!(hop.messages().len(), 1);
+    assert_eq!(hop_2.attempts(), 1, "the hundred are not served again");
+}
