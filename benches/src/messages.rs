@@ -2,7 +2,9 @@
 //! commit of the same octets on the same file system.
 
 use std::env;
+use std::fs;
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -125,7 +127,10 @@ impl Sink {
     async fn start() -> Result<Option<Self>, Failure> {
         let Some(program) = find("smtp-sink") else { return Ok(None) };
         let address = free_address()?;
+        // It refuses to be root.
+        let root = fs::metadata("/proc/self")?.uid() == 0;
         let child = Command::new(program)
+            .args(root.then_some(["-u", "nobody"]).into_iter().flatten())
             .args([&address.to_string(), "1024"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
