@@ -100,9 +100,15 @@ impl Run {
             self.tasks.spawn(sort(shared, courier, active));
         }
         let most = usize::try_from(self.shared.settings.max_deliveries).unwrap_or(usize::MAX).max(1);
-        while self.attempts < most {
+        loop {
+            // Slow routes may use up all there is; each of the others still has room for one.
+            let full = self.attempts >= most;
             let courier = &self.courier;
-            let room = |way: Way| way.map_or(NO_ROUTE_ROOM, |route| courier.max_connections(route));
+            let room = |way: Way| match way {
+                _ if full => 1,
+                Some(route) => courier.max_connections(route),
+                None => NO_ROUTE_ROOM,
+            };
             // An id is the microsecond of its message's arrival.
             let oldest = now.saturating_sub(millis(self.shared.settings.give_up_after));
             let is_stale = |id: MessageId| id.raw() / 1000 < oldest;

@@ -21,7 +21,7 @@ pub struct Settings {
     pub give_up_after: Duration,
     /// Largest message that comes back whole in a notice, where its sender asked for that; above it, the header only.
     pub max_returned_message: ByteSize,
-    /// Most attempts at a time, over all routes.
+    /// Most attempts at a time, over all routes; a route with none under way may always have one.
     pub max_deliveries: u32,
     /// How long a stop waits for attempts under way before it breaks them off.
     #[serde(with = "duration")]

@@ -32,6 +32,23 @@ async fn a_slow_route_delays_no_other() {
 }
 
 #[tokio::test]
+async fn slow_routes_that_use_up_everything_leave_room_for_one() {
+    let (slow, fast) = (Hop::start(0).await, Hop::start(0).await);
+    let mut bench = Bench::new(crate::Settings { max_deliveries: 2, ..settings() }).await;
+    for _ in 0..5 {
+        bench.accept(envelope("<alice@example.org>", &["stall@slow.example"]), TEXT).await;
+    }
+    bench.run(courier(&[("slow.example", slow.port), ("fast.example", fast.port)]));
+    slow.until_attempts(2).await;
+    for _ in 0..5 {
+        bench.accept(envelope("<alice@example.org>", &["ok@fast.example"]), TEXT).await;
+    }
+    fast.until_messages(5).await;
+    assert_eq!(slow.attempts(), 2);
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn one_transaction_for_all_recipients_of_a_route() {
     let hop = Hop::start(0).await;
     let mut bench = Bench::new(settings()).await;
