@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Names one accepted message: in `Received`, in logs, in the queue. Prints as eleven characters of [`ALPHABET`].
+/// Names one accepted message: in `Received`, in logs, in the queue. Prints as eleven
+/// characters of Crockford's base 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(u64);
 

@@ -1,6 +1,8 @@
 //! Notices to senders: delivery status notifications, RFC 3464 in the envelope of RFC 6522, and their international
 //! form, RFC 6533.
 
+use std::net::IpAddr;
+
 use protocol::{Domain, EnhancedCode, Envelope, Mailbox, Recipient};
 
 use crate::clock::Millis;
@@ -197,8 +199,11 @@ impl Notice<'_> {
         line(out, &format!("Status: {}", report.status));
         if !report.host.is_empty() {
             // RFC 3464 section 2.1.2: a "dns" name, or an address in brackets.
-            let literal = report.host.parse::<std::net::IpAddr>().is_ok();
-            let host = if literal { format!("[{}]", report.host) } else { report.host.to_owned() };
+            let host = match report.host.parse::<IpAddr>() {
+                Ok(IpAddr::V4(address)) => format!("[{address}]"),
+                Ok(IpAddr::V6(address)) => format!("[IPv6:{address}]"),
+                Err(_) => report.host.to_owned(),
+            };
             line(out, &format!("Remote-MTA: dns; {host}"));
         }
         if !report.reply.is_empty() {

@@ -109,6 +109,8 @@ async fn a_write_given_up_half_way_breaks_the_transaction() {
     let mut transaction = bench.begin();
     let large = text(1, 200_000);
     {
+        // The disk waits as long as its plan is looked at.
+        let _looked_at = bench.tuning.faults.plan();
         let write = transaction.write(&large);
         tokio::pin!(write);
         let waker = std::task::Waker::noop();
