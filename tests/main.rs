@@ -8,3 +8,4 @@ mod t01_clients;
 mod t02_certificates;
 mod t03_authentication;
 mod t04_dialogues;
+mod t05_delivery;
