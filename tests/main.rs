@@ -9,3 +9,4 @@ mod t02_certificates;
 mod t03_authentication;
 mod t04_dialogues;
 mod t05_delivery;
+mod t06_crash;
