@@ -39,13 +39,18 @@ pub(crate) struct Opener {
 pub(crate) struct Connection {
     pub(crate) wire: Wire,
     pub(crate) extensions: Extensions,
-    /// Messages that went over it.
-    pub(crate) messages: u32,
+    /// Mail transactions so far.
+    pub(crate) transactions: u32,
     /// It has been kept after a transaction, and the host may have closed it since.
     pub(crate) kept: bool,
 }
 
 impl Connection {
+    /// Whether the host will take one transaction more: RFC 9422 section 4.1.
+    pub(crate) fn has_room(&self) -> bool {
+        self.extensions.limits.mail_max.is_none_or(|limit| self.transactions < limit)
+    }
+
     /// QUIT, if the next hop is still there.
     pub(crate) async fn quit(mut self) {
         self.wire.deadline = Instant::now() + QUIT_LIMIT;
@@ -79,7 +84,7 @@ impl Opener {
         let mut wire = Wire::new(self.connect(deadline).await?, deadline);
         self.greeting(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
-        Ok(Connection { wire: wire.erased(), extensions, messages: 0, kept: false })
+        Ok(Connection { wire: wire.erased(), extensions, transactions: 0, kept: false })
     }
 
     async fn open_tls(&self, connector: &TlsConnector, deadline: Instant, must: bool) -> Result<Connection, Refused> {
@@ -93,7 +98,7 @@ impl Opener {
         self.greeting(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         let clear = |wire: Wire<TcpStream>, extensions, why: &str| match must {
-            false => Ok(Connection { wire: wire.erased(), extensions, messages: 0, kept: false }),
+            false => Ok(Connection { wire: wire.erased(), extensions, transactions: 0, kept: false }),
             true => Err(self.refuse(NO_TLS, why)),
         };
         if !extensions.starttls {
@@ -113,7 +118,7 @@ impl Opener {
 
     async fn greeted(&self, mut wire: Wire<TlsStream<TcpStream>>) -> Result<Connection, Refused> {
         let extensions = self.hello(&mut wire).await?;
-        Ok(Connection { wire: wire.erased(), extensions, messages: 0, kept: false })
+        Ok(Connection { wire: wire.erased(), extensions, transactions: 0, kept: false })
     }
 
     /// Tries each of the host's addresses.

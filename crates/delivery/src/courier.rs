@@ -275,6 +275,7 @@ impl Visit<'_> {
             envelope: self.envelope,
             recipients,
         };
+        connection.transactions = connection.transactions.saturating_add(1);
         let transacted = transaction.run(&mut connection, source).await;
         if reused && transacted.after == After::NeverBegun {
             return None;
@@ -296,6 +297,10 @@ impl Visit<'_> {
                 }
             }
             After::Idle => {}
+        }
+        if !connection.has_room() {
+            tokio::spawn(connection.quit());
+            return None;
         }
         connection.kept = true;
         if wanted {

@@ -44,7 +44,7 @@ impl Pool {
 
     /// Keeps a connection for the next message, or says QUIT to one that has served long enough.
     pub(crate) fn put(&self, connection: Connection) {
-        if connection.messages >= self.max_messages || self.keep_open.is_zero() {
+        if connection.transactions >= self.max_messages || self.keep_open.is_zero() {
             tokio::spawn(connection.quit());
             return;
         }

@@ -213,7 +213,6 @@ impl Transaction<'_> {
             Ok(()) => connection.wire.reply(self.timeouts.end).await,
             Err(error) => Err(error),
         };
-        connection.messages = connection.messages.saturating_add(1);
         match reply {
             Ok(reply) => {
                 let after = if reply.code() == 421 { After::Closed } else { After::Idle };

@@ -489,3 +489,20 @@ async fn what_the_next_hop_lacks() {
         assert!(name != "no DSN" || heard.iter().any(|line| line == "RCPT TO:<bob@example.net>"), "{heard:?}");
     }
 }
+
+#[tokio::test]
+async fn limits_a_host_announces_are_kept() {
+    const LIMITS: &str = "250-rude.example\n250 LIMITS MAILMAX=2 RCPTMAX=1";
+    let taken: &[Do] =
+        &[Hear("MAIL"), Say("250 ok"), Hear("RCPT"), Say("250 ok"), Hear("DATA"), Say("354 go"), HearText];
+    let done: &[Do] = &[Say("250 ok")];
+    let peer = Scripted::start(vec![
+        script(&[&hello(LIMITS), taken, done, taken, done, &[Hear("QUIT"), Say("221 bye")]]),
+        script(&[&hello(LIMITS), taken, done]),
+    ])
+    .await;
+    let courier = clear(&[peer.port]);
+    let outcomes = deliver(&courier, &envelope(&["a@example.net", "b@example.net", "c@example.net"])).await;
+    assert_eq!(lines(&outcomes), ["delivered 250 ok"; 3]);
+    peer.finish().await;
+}
