@@ -10,3 +10,4 @@ mod t03_authentication;
 mod t04_dialogues;
 mod t05_delivery;
 mod t06_crash;
+mod t07_operating;
