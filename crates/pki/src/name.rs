@@ -195,9 +195,11 @@ fn rdn_key(rdn: &[Attribute]) -> Box<[u8]> {
 /// Text of a directory string type; TeletexString is read as Latin-1, as everybody does.
 pub(crate) fn decode_string(tag: u8, value: &[u8]) -> Result<String, NotText> {
     match tag {
-        tag::UTF8_STRING => std::str::from_utf8(value).map(str::to_owned).map_err(|_| NotText),
-        tag::PRINTABLE_STRING | tag::IA5_STRING | tag::NUMERIC_STRING | tag::VISIBLE_STRING if value.is_ascii() => {
-            Ok(value.iter().copied().map(char::from).collect())
+        tag::PRINTABLE_STRING | tag::IA5_STRING | tag::NUMERIC_STRING | tag::VISIBLE_STRING if !value.is_ascii() => {
+            Err(NotText)
+        }
+        tag::UTF8_STRING | tag::PRINTABLE_STRING | tag::IA5_STRING | tag::NUMERIC_STRING | tag::VISIBLE_STRING => {
+            std::str::from_utf8(value).map(str::to_owned).map_err(|_| NotText)
         }
         tag::TELETEX_STRING => Ok(value.iter().copied().map(char::from).collect()),
         tag::BMP_STRING => {
@@ -242,21 +244,31 @@ fn prepare(text: &str) -> String {
 
 /// RFC 4514 section 2.4, and control characters as hexadecimal pairs so that a name is safe to print.
 fn write_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let last = text.chars().count().saturating_sub(1);
-    for (index, character) in text.chars().enumerate() {
-        match character {
-            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => write!(f, "\\{character}")?,
-            '#' if index == 0 => f.write_str("\\#")?,
-            ' ' if index == 0 || index == last => f.write_str("\\ ")?,
-            _ if character.is_control() => {
+    // What needs no escape is written in one piece: names are written for every session.
+    let mut written = 0;
+    for (index, character) in text.char_indices() {
+        let end = index + character.len_utf8();
+        let escaped = match character {
+            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => true,
+            '#' => index == 0,
+            ' ' => index == 0 || end == text.len(),
+            _ => character.is_control(),
+        };
+        if !escaped {
+            continue;
+        }
+        f.write_str(text.get(written..index).unwrap_or_default())?;
+        match character.is_control() {
+            true => {
                 for octet in character.encode_utf8(&mut [0; 4]).bytes() {
                     write!(f, "\\{octet:02x}")?;
                 }
             }
-            _ => write!(f, "{character}")?,
+            false => write!(f, "\\{character}")?,
         }
+        written = end;
     }
-    Ok(())
+    f.write_str(text.get(written..).unwrap_or_default())
 }
 
 fn length_hex(length: usize) -> String {

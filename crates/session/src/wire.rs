@@ -1,6 +1,6 @@
 //! Octets to and from one client: buffers, deadlines, and the change to TLS.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -179,8 +179,13 @@ impl Wire {
     /// Sends what is held and says goodbye, as far as the client still listens.
     pub(crate) async fn close(mut self, until: Instant) {
         let goodbye = async {
-            self.flush().await?;
-            self.stream.shutdown().await.map_err(End::from)
+            let held = std::mem::take(&mut self.outbound);
+            match &mut self.stream {
+                // Into the session's own buffer: the last reply and close_notify leave together.
+                Stream::Tls(tls) => tls.get_mut().1.writer().write_all(&held)?,
+                stream => stream.write_all(&held).await?,
+            }
+            self.stream.shutdown().await
         };
         // The client may be gone; there is nobody left to tell.
         let _ = timeout_at(until, goodbye).await;
