@@ -69,6 +69,24 @@ fn the_manual_lists_every_page() {
     }
 }
 
+/// Each reply in the manual's table is one that the server gives, with these codes.
+#[test]
+fn the_manual_quotes_replies_as_they_are() {
+    let manual = fs::read_to_string(root().join("docs/src/authentication.md")).unwrap();
+    let source = fs::read_to_string(root().join("crates/session/src/replies.rs")).unwrap();
+    let source = source.split_whitespace().collect::<Vec<_>>().join(" ");
+    let rows = manual.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let quoted: Vec<&str> = rows.map(|(reply, _)| reply).filter(|reply| reply.starts_with(['4', '5'])).collect();
+    assert!(quoted.len() > 15, "found only {quoted:?}");
+    for reply in quoted {
+        let mut words = reply.trim_end_matches('…').splitn(3, ' ');
+        let (code, enhanced, text) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+        let codes = format!("reply({code}, ({}), ", enhanced.replace('.', ", "));
+        let forms = [format!("{codes}\"{text}"), format!("{codes}format!(\"{text}")];
+        assert!(forms.iter().any(|form| source.contains(form)), "the server has no reply {reply:?}");
+    }
+}
+
 #[test]
 fn the_scan_finds_links() {
     let text =
