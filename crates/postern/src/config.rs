@@ -74,7 +74,7 @@ pub(crate) fn read(file: &Path) -> Reading {
         problems.extend(assembly.into_problems());
         configuration
     });
-    problems.sort_by_key(Problem::line);
+    problems.sort_by_key(Problem::place);
     let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
     Reading { configuration: configuration.filter(|_| !refused), problems }
 }

@@ -211,7 +211,9 @@ impl<'a> Assembly<'a> {
         self.each("authentication", settings, |this, name, spanned| {
             let settings = spanned.get_ref();
             let key = format!("authentication.{name}");
-            for contradiction in settings.contradictions() {
+            // What was struck from it may have been what seems to be missing.
+            let whole = !this.struck.iter().any(|struck| struck.starts_with(&format!("{key}.")));
+            for contradiction in settings.contradictions().into_iter().filter(|found| whole || !found.key.is_empty()) {
                 let span = if contradiction.span == (0..0) { spanned.span() } else { contradiction.span };
                 let key =
                     if contradiction.key.is_empty() { key.clone() } else { format!("{key}.{}", contradiction.key) };
@@ -282,7 +284,7 @@ impl<'a> Assembly<'a> {
             if !names.insert(name.clone()) {
                 self.error(listener.name.span(), "listener.name", format!("{name:?} is the name of another listener"));
             }
-            if listener.bind.get_ref().is_empty() {
+            if listener.bind.get_ref().is_empty() && !self.struck.iter().any(|key| key.starts_with("listener.bind")) {
                 self.error(listener.bind.span(), "listener.bind", "no address: write [\"0.0.0.0:587\", \"[::]:587\"]");
             }
             // Port 0 is any free one, and never the same twice.
@@ -303,9 +305,10 @@ impl<'a> Assembly<'a> {
         profiles: &Parts<Arc<Profile>>,
         policies: &Parts<Arc<MailFlowPolicy>>,
     ) -> Option<ListenerPlan> {
+        // Every name is looked up before the first unknown one ends this.
         let profile = match &settings.authentication {
-            None => None,
-            Some(name) => Some(Arc::clone(self.look_up(profiles, "listener.authentication", name)?)),
+            None => Some(None),
+            Some(name) => self.look_up(profiles, "listener.authentication", name).cloned().map(Some),
         };
         let default_policy = self.look_up(policies, "listener.default_policy", &settings.default_policy).cloned();
         let groups: Vec<Option<SenderGroup>> = settings
@@ -318,6 +321,7 @@ impl<'a> Assembly<'a> {
             })
             .collect();
         let groups = SenderGroups::new(groups.into_iter().collect::<Option<_>>()?, default_policy?);
+        let profile = profile?;
         self.listener_warnings(settings, &groups, profile.as_deref());
         let authorities = profile.as_deref().map(authority_names).unwrap_or_default();
         let tls = TlsContext::new(tls, Arc::clone(key), authorities)
@@ -340,8 +344,16 @@ impl<'a> Assembly<'a> {
             let message = format!("no client reaches the sender group {group:?}: {earlier:?} before it holds them all");
             self.warn(span.clone(), "listener.sender_groups", &message, "put the narrower group first");
         }
-        let policies: Vec<&Arc<MailFlowPolicy>> =
-            groups.policies().filter(|policy| policy.access == Access::Relay).collect();
+        let mut seen = HashSet::new();
+        let relaying = groups.policies().filter(|policy| policy.access == Access::Relay);
+        let policies: Vec<_> = relaying.filter(|policy| seen.insert(Arc::clone(&policy.name))).collect();
+        // A policy that asks for no certificate goes to the password at once.
+        let never_opened = profile.is_some_and(|profile| profile.rules.password_never_opens());
+        if never_opened && !policies.is_empty() && policies.iter().all(|policy| policy.verify_client_certificate) {
+            let message =
+                "the profile's password is never asked for: on_missing, on_invalid and on_no_match all reject";
+            self.warn(span.clone(), "listener.authentication", message, "write on_missing = \"fallback\"");
+        }
         for policy in policies {
             let name = &policy.name;
             let asks = policy.verify_client_certificate || policy.smtp_auth == SmtpAuth::Required;
@@ -357,12 +369,6 @@ impl<'a> Assembly<'a> {
             if settings.tls == ListenerTls::Implicit && policy.tls == TlsRule::Off {
                 let message = format!("policy {name:?} says tls = \"off\", and this listener begins with TLS");
                 self.warn(span.clone(), "listener.tls", &message, "write tls = \"required\" in the policy");
-            }
-            let closed = profile.is_some_and(|profile| profile.rules.password_never_opens());
-            if policy.verify_client_certificate && closed {
-                let message =
-                    "the profile's password is never asked for: on_missing, on_invalid and on_no_match all reject";
-                self.warn(span.clone(), "listener.authentication", message, "write on_missing = \"fallback\"");
             }
         }
     }

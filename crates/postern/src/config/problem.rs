@@ -79,9 +79,9 @@ impl Problem {
         self
     }
 
-    /// Sorts problems by place.
-    pub(crate) fn line(&self) -> usize {
-        self.position.as_ref().map_or(0, |position| position.line)
+    /// Line and column: sorts problems by place.
+    pub(crate) fn place(&self) -> (usize, usize) {
+        self.position.as_ref().map_or((0, 0), |position| (position.line, position.column))
     }
 }
 
@@ -103,7 +103,11 @@ fn reworded(message: &str) -> (String, Option<String>) {
     let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     let alternatives = quoted(expected);
     if alternatives.is_empty() {
-        return (what, Some(format!("write {}", expected.trim_start_matches("a ").trim_start_matches("an "))));
+        let wanted = match expected.trim_start_matches("a ").trim_start_matches("an ") {
+            "usize" | "u16" | "u32" | "u64" => "a whole number from 0 on",
+            wanted => wanted,
+        };
+        return (what, Some(format!("write {wanted}")));
     }
     let nearest = quoted(&what).first().and_then(|given| nearest(given, &alternatives).map(str::to_owned));
     let known = format!("known here: {}", alternatives.join(", "));

@@ -12,7 +12,7 @@ const SHIPPED: &str = include_str!("../../../../etc/postern.toml");
 fn problems(text: &str) -> Vec<String> {
     let place = Place::new(Path::new("postern.toml"), text);
     let mut problems = read::<Settings>(&place, text).problems;
-    problems.sort_by_key(super::Problem::line);
+    problems.sort_by_key(super::Problem::place);
     problems.iter().map(ToString::to_string).collect()
 }
 

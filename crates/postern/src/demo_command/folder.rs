@@ -26,7 +26,7 @@ impl Folder {
     /// Makes the folder, or takes one that a demo made. Others' folders are not written to.
     pub(super) fn open(dir: &Path) -> Result<Self, Failure> {
         let foreign = match fs::read_dir(dir) {
-            Ok(mut entries) => entries.next().is_some() && !dir.join("pki/renew-after").is_file(),
+            Ok(mut entries) => entries.next().is_some() && !dir.join("pki/ca.pem").is_file(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(format!("{}: {error}", dir.display()).into()),
         };
