@@ -116,7 +116,7 @@ fn message(id: &str) -> String {
 async fn arrival(world: &World, way: &str, tls13: bool) -> Result<(), String> {
     let delivered = world.delivered(&format!("<{way}@test>")).await;
     let received = &delivered.fields("Received")[0];
-    let version = if tls13 { "(using TLSv1.3 with cipher TLS13_" } else { "(using TLSv1.2 with cipher TLS_ECDHE_" };
+    let version = if tls13 { "(using TLSv1.3 with cipher TLS_" } else { "(using TLSv1.2 with cipher TLS_ECDHE_" };
     for part in [version, "by mail.example.mil with ESMTPSA id ", "([127.0.0.1])"] {
         if !received.contains(part) {
             return Err(format!("{part:?} is not in Received: {received}"));

@@ -74,7 +74,7 @@ impl Gateway {
             watching: watch(configuration.server_key, configuration.directories, configuration.crls),
         };
         let server = gateway.server(configuration.limits, configuration.trace);
-        gateway.listen(configuration.listeners, &server)?;
+        gateway.listen(configuration.listeners, &server).await?;
         Ok(gateway)
     }
 
@@ -90,7 +90,7 @@ impl Gateway {
     }
 
     /// Binds what is new, exchanges what stays, drops what is gone; all or nothing.
-    fn listen(&mut self, plans: Vec<ListenerPlan>, server: &Arc<Server>) -> Result<(), GatewayError> {
+    async fn listen(&mut self, plans: Vec<ListenerPlan>, server: &Arc<Server>) -> Result<(), GatewayError> {
         let mut fresh = Vec::new();
         let mut kept = Vec::new();
         for plan in plans {
@@ -120,7 +120,9 @@ impl Gateway {
             listener.start(&self.sessions);
             listeners.insert(key, listener);
         }
-        self.listeners = listeners;
+        for gone in std::mem::replace(&mut self.listeners, listeners).into_values() {
+            gone.close().await;
+        }
         Ok(())
     }
 
@@ -133,7 +135,7 @@ impl Gateway {
             return Err(GatewayError::NeedsRestart("state_dir"));
         }
         let server = self.server(configuration.limits.clone(), configuration.trace);
-        self.listen(configuration.listeners, &server)?;
+        self.listen(configuration.listeners, &server).await?;
         self.stop_timeout = configuration.limits.stop_timeout;
         self.spool.use_courier(configuration.courier);
         self.watching.abort();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,6 +25,7 @@ pub struct Listener {
     address: SocketAddr,
     serving: Arc<ArcSwap<Serving>>,
     socket: Option<TcpListener>,
+    accepting: Option<JoinHandle<()>>,
     cancel: CancellationToken,
 }
 
@@ -49,6 +51,7 @@ impl Listener {
             address: socket.local_addr()?,
             serving: Arc::new(ArcSwap::new(serving)),
             socket: Some(socket),
+            accepting: None,
             cancel: CancellationToken::new(),
         })
     }
@@ -67,7 +70,16 @@ impl Listener {
     pub fn start(&mut self, sessions: &TaskTracker) {
         if let Some(socket) = self.socket.take() {
             let accepting = accept(socket, Arc::clone(&self.serving), self.cancel.clone(), sessions.clone());
-            tokio::spawn(accepting);
+            self.accepting = Some(tokio::spawn(accepting));
+        }
+    }
+
+    /// Accepts no more; when this returns, the address is free. Sessions go on.
+    pub async fn close(mut self) {
+        self.cancel.cancel();
+        if let Some(accepting) = self.accepting.take() {
+            // A task that panicked has let go of its socket too.
+            let _ = accepting.await;
         }
     }
 }

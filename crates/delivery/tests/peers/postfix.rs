@@ -68,13 +68,17 @@ impl Postfix {
     }
 
     pub async fn until_log(&self, text: &str) {
+        self.until_log_has(text, 1).await;
+    }
+
+    pub async fn until_log_has(&self, text: &str, times: usize) {
         for _ in 0..1000 {
-            if self.log().contains(text) {
+            if self.log().matches(text).count() >= times {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{text} is not in the log:\n{}", self.log());
+        panic!("{text} is not {times} times in the log:\n{}", self.log());
     }
 
     pub fn log(&self) -> String {
