@@ -4,11 +4,11 @@
 
 mod peers;
 
-use delivery::Courier;
 use demo::Pki;
 use peers::postfix::Postfix;
 use peers::sink::Sink;
 use peers::{MESSAGE, deliver, deliver_text, envelope, line, lines};
+use postern_delivery::Courier;
 use tempfile::TempDir;
 
 /// A busy machine is no fault of Postfix's: these routes wait for it.
