@@ -284,7 +284,9 @@ impl<'a> Assembly<'a> {
             if !names.insert(name.clone()) {
                 self.error(listener.name.span(), "listener.name", format!("{name:?} is the name of another listener"));
             }
-            if listener.bind.get_ref().is_empty() && !self.struck.iter().any(|key| key.starts_with("listener.bind")) {
+            let addresses_struck =
+                || self.struck.iter().any(|key| key.starts_with("listener[") && key.contains("].bind["));
+            if listener.bind.get_ref().is_empty() && !addresses_struck() {
                 self.error(listener.bind.span(), "listener.bind", "no address: write [\"0.0.0.0:587\", \"[::]:587\"]");
             }
             // Port 0 is any free one, and never the same twice.

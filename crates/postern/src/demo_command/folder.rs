@@ -20,13 +20,16 @@ pub(super) struct Ports {
     pub(super) next_hop: u16,
 }
 
+/// Says whose the folder is, and comes first: a real gateway's folder has a `postern.toml` and a `pki/ca.pem` too.
+const MARK: &str = ".postern-demo";
+
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
     /// Makes the folder, or takes one that a demo made. Others' folders are not written to.
     pub(super) fn open(dir: &Path) -> Result<Self, Failure> {
         let foreign = match fs::read_dir(dir) {
-            Ok(mut entries) => entries.next().is_some() && !dir.join("pki/ca.pem").is_file(),
+            Ok(mut entries) => entries.next().is_some() && !dir.join(MARK).is_file(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(format!("{}: {error}", dir.display()).into()),
         };
@@ -36,6 +39,7 @@ impl Folder {
             );
         }
         fs::create_dir_all(dir)?;
+        fs::write(dir.join(MARK), "")?;
         Ok(Self(dir.canonicalize()?))
     }
 
