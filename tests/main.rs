@@ -11,3 +11,4 @@ mod t04_dialogues;
 mod t05_delivery;
 mod t06_crash;
 mod t07_operating;
+mod t08_commands;

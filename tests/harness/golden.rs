@@ -3,35 +3,28 @@
 use std::fs;
 use std::path::Path;
 
-/// Holds text against `tests/PATH`.
-pub(crate) fn check(path: &str, got: &str) {
+/// Holds text against `tests/PATH`; says what differs.
+pub(crate) fn differs(path: &str, got: &str) -> Option<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("GOLDEN").is_some_and(|golden| golden == "write") {
         fs::write(&file, got).unwrap();
-        return;
+        return None;
     }
     let expected = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    if let Some(difference) = difference(&expected, got) {
-        panic!("{path} is not what came; GOLDEN=write writes it anew\n{difference}\n--- all that came\n{got}");
-    }
-}
-
-fn difference(expected: &str, got: &str) -> Option<String> {
     if expected == got {
         return None;
     }
-    let (mut expected, mut got) = (expected.lines(), got.lines());
+    let (mut expected, mut lines) = (expected.lines(), got.lines());
     let mut number = 0;
     loop {
         number += 1;
-        match (expected.next(), got.next()) {
-            (None, None) => return Some("only the last line end differs".to_owned()),
-            (a, b) if a == b => {}
-            (a, b) => {
+        match (expected.next(), lines.next()) {
+            (None, None) => return Some(format!("{path}: only line ends differ")),
+            (expected, line) if expected == line => {}
+            (expected, line) => {
+                let (expected, line) = (expected.unwrap_or("(end)"), line.unwrap_or("(end)"));
                 return Some(format!(
-                    "line {number}\n  expected: {}\n  got:      {}",
-                    a.unwrap_or("(end)"),
-                    b.unwrap_or("(end)")
+                    "{path}, line {number}\n  expected: {expected}\n  got:      {line}\n--- all of it\n{got}"
                 ));
             }
         }
