@@ -111,14 +111,6 @@ impl Gateway {
         }
     }
 
-    /// The line that the log keeps of a session which this client's port had.
-    pub(crate) fn session_of(&self, client: SocketAddr) -> Value {
-        let client = client.to_string();
-        self.wait_for_log(&format!("the session of {client}"), |line| {
-            line["message"] == "session" && line["client"] == client.as_str()
-        })
-    }
-
     /// All log lines so far.
     pub(crate) fn log_lines(&self) -> Vec<String> {
         self.log.lines().lines.clone()
@@ -162,11 +154,6 @@ impl Gateway {
         }
         drop(lines);
         self.child.wait().unwrap()
-    }
-
-    /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
     }
 }
 

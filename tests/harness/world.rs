@@ -47,9 +47,9 @@ impl World {
         let root = Ca::new("Test Root CA").unwrap();
         let issuing = root.subordinate("Test ID CA-1").unwrap();
         let world = Self { next_hop, root, issuing, dir };
-        world.write("pki/ca.pem", &world.root.certificate_pem());
-        world.write("pki/issuing.pem", &world.issuing.certificate_pem());
-        world.write("pki/issuing.key", &world.issuing.key().private_pem());
+        world.write("pki/ca.pem", world.root.certificate_pem());
+        world.write("pki/issuing.pem", world.issuing.certificate_pem());
+        world.write("pki/issuing.key", world.issuing.key().private_pem());
         world.issue("server", &Template::server());
         world.issue("alice", &card(ALICE));
         world.issue("bob", &card(BOB));
