@@ -113,7 +113,7 @@ async fn accept(socket: TcpListener, serving: Arc<ArcSwap<Serving>>, cancel: Can
 async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>) {
     // Replies are small and wait for nobody.
     let _ = stream.set_nodelay(true);
-    let mut wire = Wire::new(stream);
+    let mut wire = Wire::new(stream, serving.server.limits.idle_timeout);
     let from_proxy = serving.proxy_protocol_from.iter().any(|proxy| proxy.holds(peer.ip()));
     let client = match from_proxy {
         false => peer,

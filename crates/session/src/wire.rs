@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use protocol::framing::{DataDecoder, Inbound, LineError};
@@ -13,7 +14,7 @@ use protocol::{ChunkDecoder, Reply};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -41,14 +42,17 @@ pub(crate) struct Wire {
     stream: Stream,
     inbound: Inbound,
     outbound: BytesMut,
+    /// How long the client may take to read what is sent.
+    patience: Duration,
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
         Self {
             stream: Stream::Plain(stream),
             inbound: Inbound::new(MESSAGE_READ.max(MAX_LINE)),
             outbound: BytesMut::new(),
+            patience,
         }
     }
 
@@ -81,9 +85,12 @@ impl Wire {
             return Ok(());
         }
         let held = std::mem::take(&mut self.outbound);
-        self.stream.write_all(&held).await?;
-        self.stream.flush().await?;
-        Ok(())
+        let write = async {
+            self.stream.write_all(&held).await?;
+            self.stream.flush().await
+        };
+        // A client that reads no replies would hold its connection for ever.
+        Ok(timeout(self.patience, write).await.map_err(|_| End::TimedOut)??)
     }
 
     /// The next command line. `stop` ends the wait, but not a line that is there already.
@@ -229,5 +236,28 @@ impl AsyncWrite for Stream {
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
             Self::Handshaking => Poll::Ready(Err(handshaking())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_is_let_go() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let mut wire = Wire::new(server.unwrap().0, Duration::from_millis(200));
+        let reply = Reply::new(250, None, "x".repeat(400));
+        // More than the kernel's buffers of both ends hold.
+        let mut end = None;
+        for _ in 0..100_000 {
+            if let Err(error) = wire.send(&reply, false).await {
+                end = Some(error);
+                break;
+            }
+        }
+        assert!(matches!(end, Some(End::TimedOut)), "{end:?}");
+        drop(client);
     }
 }
