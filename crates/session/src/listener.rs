@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,9 +126,26 @@ async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>) {
             }
         }
     };
-    match Session::open(wire, Arc::clone(&serving), client) {
-        Ok(session) => Box::pin(converse(session)).await,
-        Err((wire, reply, end)) => turned_away(wire, &serving, client, &end, reply).await,
+    match conversation(wire, Arc::clone(&serving), client) {
+        Ok(conversation) => conversation.await,
+        Err(refused) => {
+            let (wire, reply, end) = *refused;
+            turned_away(wire, &serving, client, &end, reply).await;
+        }
+    }
+}
+
+type Conversation = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Not in `serve` itself: its future would keep room for all that is moved here, as long as the connection lives.
+fn conversation(
+    wire: Wire,
+    serving: Arc<Serving>,
+    client: SocketAddr,
+) -> Result<Conversation, Box<(Wire, Option<protocol::Reply>, End)>> {
+    match Session::open(wire, serving, client) {
+        Ok(session) => Ok(Box::pin(converse(session))),
+        Err(refused) => Err(Box::new(refused)),
     }
 }
 
