@@ -56,9 +56,11 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("{}", listener.local_addr()?);
     let owner = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
+    // Among the workers, as in the gateway: what accepts elsewhere has to wake one for every connection.
+    let accepting = tokio::spawn(accept(listener, acceptor));
     tokio::select! {
         ended = owner => Ok(ended?.map(|_| ())?),
-        failed = accept(listener, acceptor) => Ok(failed?),
+        failed = accepting => Ok(failed??),
     }
 }
 
