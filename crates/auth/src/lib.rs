@@ -16,7 +16,7 @@ pub use facts::{
     WrongPassword,
 };
 pub use principal::Principal;
-pub use profile::{Contradiction, Epoch, Profile};
+pub use profile::{Contradiction, Epoch, Examination, Profile};
 pub use rules::{CertificateRules, Mechanism, OnNotAllowed, OnProblem, PasswordRules, ProfileRules, UnknownMechanism};
 pub use sasl::{Credentials, Exchange, SaslError, Step};
 pub use settings::{CertificateSettings, Mechanisms, PasswordSettings, Settings};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use directory::{Allowance, CertificateMatch, Directory, Password, PasswordMatch, Person, WrongPassword};
-use pki::{Certificate, CrlStore, OnUnknownStatus, Revocation, Time, Trust};
+use pki::{Certificate, OnUnknownStatus, Revocation, Time, Trust, Verifier};
 use protocol::Mailbox;
 
 use crate::facts::{AllowanceFact, Attempt, PasswordFact, PresentedCertificate, QueryFact};
@@ -23,20 +23,30 @@ pub struct Profile {
     pub rules: ProfileRules,
     certificate: Option<CertificateProfile>,
     password: Option<Arc<Directory>>,
-    crls: CrlStore,
 }
 
 /// What certificates are asked against.
 struct CertificateProfile {
-    trust: Arc<Trust>,
+    verifier: Verifier,
     directory: Option<Arc<Directory>>,
 }
 
-/// Which lists and people answers rest on. Unequal: a session that keeps an answer may ask again at once, without
+/// What asking about a certificate came to.
+#[derive(Debug)]
+pub struct Examination {
+    /// The facts.
+    pub presented: PresentedCertificate,
+    /// What was tried, in words.
+    pub steps: Vec<String>,
+    /// From this instant on they must be asked for again: a list, an answer or a certificate ends then.
+    pub holds_until: Time,
+}
+
+/// Which lists, answers and people it rests on. Unequal: a session that keeps an answer may ask again at once, without
 /// waiting for its `recheck_after`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch {
-    lists: u64,
+    revocations: u64,
     certificate_people: u64,
     password_people: u64,
 }
@@ -104,13 +114,12 @@ impl Profile {
     pub fn new(
         name: &str,
         settings: &Settings,
-        certificate: Option<(Arc<Trust>, Option<Arc<Directory>>)>,
+        certificate: Option<(Verifier, Option<Arc<Directory>>)>,
         password: Option<Arc<Directory>>,
-        crls: CrlStore,
     ) -> Self {
-        let certificate = certificate.map(|(trust, directory)| CertificateProfile { trust, directory });
-        let rules = settings.rules(certificate.as_ref().map(|certificate| certificate.trust.as_ref()));
-        Self { name: name.to_owned(), rules, certificate, password, crls }
+        let certificate = certificate.map(|(verifier, directory)| CertificateProfile { verifier, directory });
+        let rules = settings.rules(certificate.as_ref().map(|certificate| certificate.verifier.trust()));
+        Self { name: name.to_owned(), rules, certificate, password }
     }
 
     /// Which lists and people answers of now rest on.
@@ -118,21 +127,21 @@ impl Profile {
         let generation = |directory: Option<&Arc<Directory>>| directory.map_or(0, |directory| directory.generation());
         let certificate_people = self.certificate.as_ref().and_then(|certificate| certificate.directory.as_ref());
         Epoch {
-            lists: self.crls.generation(),
+            revocations: self.certificate.as_ref().map_or(0, |certificate| certificate.verifier.generation()),
             certificate_people: generation(certificate_people),
             password_people: generation(self.password.as_ref()),
         }
     }
 
-    /// Asks everything about a certificate that the client proved to hold, its own first in `chain`. Beside the facts,
-    /// what was tried, in words.
-    pub async fn certificate(&self, chain: &[impl AsRef<[u8]>], at: Time) -> (PresentedCertificate, Vec<String>) {
+    /// Asks everything about a certificate that the client proved to hold, its own first in `chain`.
+    pub async fn certificate(&self, chain: &[impl AsRef<[u8]>], at: Time) -> Examination {
         let Some(profile) = &self.certificate else {
             let leaf = chain.first().and_then(|der| Certificate::from_der(der.as_ref()).ok());
             let steps = vec![format!("profile {} asks for no certificate", self.name)];
-            return (presented(leaf.as_ref(), Err(pki::PathError::Empty), Revocation::NotChecked), steps);
+            let presented = presented(leaf.as_ref(), Err(pki::PathError::Empty), Revocation::NotChecked);
+            return Examination { presented, steps, holds_until: Time::NEVER };
         };
-        let verdict = profile.trust.verify(chain, &self.crls, at);
+        let verdict = profile.verifier.verify(chain, at).await;
         let path = verdict.path.as_ref().map(|_| ()).map_err(Clone::clone);
         let mut facts = presented(verdict.leaf.as_ref(), path, verdict.revocation.clone());
         let mut steps = verdict.steps.clone();
@@ -143,7 +152,7 @@ impl Profile {
             facts.query = query_fact(answer);
             steps.push(format!("directory {}: {}", directory.name(), told(&facts.query)));
         }
-        (facts, steps)
+        Examination { presented: facts, steps, holds_until: verdict.valid_until }
     }
 
     /// A directory is not asked about what is refused whatever it says.
@@ -159,7 +168,7 @@ impl Profile {
 
     /// The trust that certificates are judged under; `None` when the profile has no `certificate`.
     pub fn trust(&self) -> Option<&Trust> {
-        self.certificate.as_ref().map(|certificate| certificate.trust.as_ref())
+        self.certificate.as_ref().map(|certificate| certificate.verifier.trust())
     }
 
     /// What an AUTH exchange came to.

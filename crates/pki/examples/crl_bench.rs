@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use postern_pki::{
-    Certificate, Crl, CrlLocation, CrlSettings, CrlSourceSettings, CrlStore, Revocation, RevocationMethod, Serial,
-    Time, Trust, TrustSettings,
+    Certificate, Crl, CrlSettings, CrlSourceSettings, CrlStore, Fetcher, Location, Revocation, RevocationMethod,
+    Serial, Time, Trust, TrustSettings,
 };
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -73,10 +73,10 @@ fn itself(arguments: &[&str]) -> Outcome<String> {
 fn ours(list: &Path, issuer: &Path) -> Outcome<()> {
     let issuers = Certificate::from_file(issuer)?;
     // A small one first, so that the code itself is in memory already.
-    drop(CrlStore::open(&settings(&list.with_file_name("small.crl")), issuers.clone())?);
+    drop(CrlStore::open(&settings(&list.with_file_name("small.crl")), issuers.clone(), Fetcher::local(), None)?);
     let before = memory("VmRSS", std::process::id())?;
     let begun = Instant::now();
-    let store = CrlStore::open(&settings(list), issuers)?;
+    let store = CrlStore::open(&settings(list), issuers, Fetcher::local(), None)?;
     report(
         begun.elapsed(),
         before,
@@ -158,7 +158,7 @@ fn judgements(folder: &Path, issuer: &Issuer) -> Outcome<()> {
     let mut trust_settings = TrustSettings::with_anchors(vec![issuer.certificate.clone()]);
     trust_settings.revocation = vec![RevocationMethod::Crl];
     let chain = issuer.client(folder)?;
-    let store = CrlStore::open(&settings(&list), Certificate::from_file(&issuer.certificate)?)?;
+    let store = CrlStore::open(&settings(&list), Certificate::from_file(&issuer.certificate)?, Fetcher::local(), None)?;
     let mut cold = Vec::new();
     let mut warm = Vec::new();
     let now = Time::now();
@@ -189,7 +189,7 @@ fn settings(list: &Path) -> CrlSettings {
     let source = CrlSourceSettings {
         name: "bench".to_owned(),
         format: Default::default(),
-        primary: CrlLocation::file(list),
+        primary: Location::file(list),
         secondary: None,
         schedule: Default::default(),
         enabled: true,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
 
+use crate::knowledge::Generation;
 use crate::time::Time;
 use crate::verdict::Verdict;
 
@@ -19,7 +20,7 @@ pub(crate) struct VerdictCache {
 
 struct Entry {
     chain: Box<[Box<[u8]>]>,
-    generation: u64,
+    generation: Generation,
     judged_at: Time,
     verdict: Arc<Verdict>,
 }
@@ -42,7 +43,7 @@ impl VerdictCache {
     }
 
     /// The verdict on this very chain, if it still holds.
-    pub(crate) fn get(&self, chain: &[impl AsRef<[u8]>], generation: u64, at: Time) -> Option<Arc<Verdict>> {
+    pub(crate) fn get(&self, chain: &[impl AsRef<[u8]>], generation: Generation, at: Time) -> Option<Arc<Verdict>> {
         let key = self.key(chain);
         [&self.valid, &self.refused].into_iter().find_map(|entries| {
             let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +51,7 @@ impl VerdictCache {
         })
     }
 
-    pub(crate) fn put(&self, chain: &[impl AsRef<[u8]>], generation: u64, at: Time, verdict: &Arc<Verdict>) {
+    pub(crate) fn put(&self, chain: &[impl AsRef<[u8]>], generation: Generation, at: Time, verdict: &Arc<Verdict>) {
         if chain.iter().map(|der| der.as_ref().len()).sum::<usize>() > MAX_CHAIN {
             return;
         }
@@ -78,7 +79,7 @@ impl VerdictCache {
 
 impl Entry {
     /// The verdict, if it is on this very chain and still holds.
-    fn holding(&self, chain: &[impl AsRef<[u8]>], generation: u64, at: Time) -> Option<Arc<Verdict>> {
+    fn holding(&self, chain: &[impl AsRef<[u8]>], generation: Generation, at: Time) -> Option<Arc<Verdict>> {
         // The key only found the entry; the octets decide, so that no forged collision borrows a verdict.
         let same = self.chain.len() == chain.len()
             && self.chain.iter().zip(chain).all(|(one, other)| **one == *other.as_ref());

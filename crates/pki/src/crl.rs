@@ -1,8 +1,12 @@
-//! Certificate revocation lists: the [`store`] of those in use, the [`source`]s they come from, one [`list`], and
-//! the [`table`] of its entries.
+//! Certificate revocation lists: the [`store`] of those in use, how it is [`refresh`]ed, the [`source`]s they come from,
+//! one [`list`], and the [`table`] of its entries.
 
+mod refresh;
 pub(crate) mod store;
 mod source;
+mod reading;
+mod keep;
+mod state;
 pub(crate) mod list;
 mod entries;
 pub(crate) mod extensions;

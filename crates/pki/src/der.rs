@@ -5,6 +5,8 @@
 //! refused with a reason, and instants before 1970 occur (NIST PKITS 4.2.3). It is strict: definite, minimal lengths,
 //! single-octet tags, no trailing bytes.
 
+pub(crate) mod write;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -28,6 +30,7 @@ pub(crate) mod tag {
     pub(crate) const INTEGER: u8 = 0x02;
     pub(crate) const BIT_STRING: u8 = 0x03;
     pub(crate) const OCTET_STRING: u8 = 0x04;
+    pub(crate) const NULL: u8 = 0x05;
     pub(crate) const OID: u8 = 0x06;
     pub(crate) const ENUMERATED: u8 = 0x0a;
     pub(crate) const UTF8_STRING: u8 = 0x0c;

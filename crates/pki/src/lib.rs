@@ -31,14 +31,24 @@
 //! its certificates. Work is bounded by a budget, whatever a stranger presents. A verdict holds until
 //! [`Verdict::valid_until`], the next instant at which anything at hand begins or ends to be valid, or until the lists change.
 
+mod verifier;
 mod trust;
 mod cache;
 mod describe;
 mod revocation;
-mod crl;
 mod path;
 mod verdict;
+mod knowledge;
+mod issuers;
+mod pkcs7;
+mod ocsp;
+mod crl;
+mod flight;
+mod fetch;
+mod access;
+mod random;
 mod settings;
+mod location;
 mod pool;
 mod identity;
 mod pem;
@@ -61,16 +71,26 @@ pub use der::Malformed;
 pub use describe::Described;
 pub use error::Error;
 pub use extensions::{Extension, KeyUsage};
+pub use fetch::error::FetchError;
+pub use fetch::fetcher::Fetcher;
 pub use general_name::GeneralName;
 pub use identity::{FieldProblem, Identity, IdentityField};
+pub use issuers::IssuerStore;
+pub use knowledge::Knowledge;
+pub use location::{HttpUrl, LdapUrl, Location};
 pub use name::Name;
+pub use ocsp::staple::{NoStaple, Staple, staple};
+pub use ocsp::store::OcspStore;
 pub use oid::{BadOid, Oid};
 pub use pem::MAX_BUNDLE;
-pub use settings::{
-    AllowedHash, CrlFormat, CrlLocation, CrlSettings, CrlSourceSettings, KeyPurpose, KeyType, NotYet, OnUnknownStatus,
-    PolicyOid, RevocationMethod, Schedule, Span, TrustSettings,
-};
+pub use settings::crl::{CrlFormat, CrlSettings, CrlSourceSettings};
+pub use settings::fetch::{FetchSettings, HostPattern};
+pub use settings::ocsp::{CertIdHash, OcspSettings, ResponderSettings};
+pub use settings::schedule::Schedule;
+pub use settings::span::Span;
+pub use settings::{AllowedHash, KeyPurpose, KeyType, OnUnknownStatus, PolicyOid, RevocationMethod, TrustSettings};
 pub use signature::{Hash, POSSESSION_SCHEMES, SignatureError, TlsVersion, verify_possession};
 pub use time::Time;
 pub use trust::Trust;
 pub use verdict::{PathError, Revocation, RevocationReason, UnknownStatus, ValidPath, Verdict};
+pub use verifier::Verifier;

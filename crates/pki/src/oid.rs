@@ -143,6 +143,17 @@ pub(crate) const ANY_EXTENDED_KEY_USAGE: &[u8] = &[0x55, 29, 37, 0];
 pub(crate) const FRESHEST_CRL: &[u8] = &[0x55, 29, 46];
 pub(crate) const INHIBIT_ANY_POLICY: &[u8] = &[0x55, 29, 54];
 
+// RFC 5280 section 4.2.2.1 and RFC 6960.
+pub(crate) const AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
+pub(crate) const ACCESS_OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1];
+pub(crate) const ACCESS_CA_ISSUERS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 2];
+pub(crate) const OCSP_BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 1];
+pub(crate) const OCSP_NONCE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 2];
+pub(crate) const OCSP_NOCHECK: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 5];
+pub(crate) const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
+// RFC 5652.
+pub(crate) const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
+
 // Names inside subjectAltName otherName.
 /// Microsoft user principal name.
 pub(crate) const UPN: &[u8] = &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2, 3];

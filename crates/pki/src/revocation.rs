@@ -1,5 +1,7 @@
-//! RFC 5280 section 6.3: is any certificate of a path revoked, by the lists at hand? Fails closed: what no list
-//! vouches for completely is unknown.
+//! RFC 5280 section 6.3: is any certificate of a path revoked, by the lists at hand and by what responders have said?
+//! Fails closed: what neither vouches for completely is unknown.
+
+mod responders;
 
 use std::collections::HashMap;
 
@@ -9,16 +11,50 @@ use crate::crl::list::Crl;
 use crate::crl::store::{Loaded, Snapshot};
 use crate::extensions::{DistributionPoint, DistributionPointName, KeyUsage, Reasons};
 use crate::general_name::GeneralName;
+use crate::knowledge::{Evidence, Lack};
 use crate::path::build::Search;
 use crate::path::rules::Rules;
+use crate::settings::RevocationMethod;
 use crate::signature::PublicKey;
 use crate::time::Time;
 use crate::verdict::{Revocation, RevocationReason, UnknownStatus, ValidPath};
 
+/// What one judgement asks of lists and responders, and what it learns beside the outcome.
+pub(crate) struct Inquest<'k> {
+    /// The name of the trust, and how it checks.
+    trust: &'k str,
+    methods: &'k [RevocationMethod],
+    evidence: &'k Evidence,
+    /// What could be fetched and might change the outcome.
+    pub(crate) lacks: Vec<Lack>,
+    /// From then on answers that it rests on don't hold any more, or may be asked for again.
+    pub(crate) until: Time,
+}
+
+impl<'k> Inquest<'k> {
+    pub(crate) fn new(trust: &'k str, methods: &'k [RevocationMethod], evidence: &'k Evidence) -> Self {
+        Self { trust, methods, evidence, lacks: Vec::new(), until: Time::NEVER }
+    }
+
+    fn lack(&mut self, lack: Lack) {
+        if !self.lacks.contains(&lack) {
+            self.lacks.push(lack);
+        }
+    }
+}
+
 /// Judges every certificate of `path`: any revoked makes it revoked, else any unknown makes it unknown.
-pub(crate) fn judge(search: &mut Search<'_>, path: &ValidPath, lists: &Snapshot, rules: &Rules) -> Revocation {
-    let signers = rules.of_crl_signers();
-    let mut checker = Checker { search, lists, rules: signers, anchor: &path.anchor, known: HashMap::new(), depth: 0 };
+pub(crate) fn judge(search: &mut Search<'_>, path: &ValidPath, rules: &Rules, inquest: &mut Inquest<'_>) -> Revocation {
+    let evidence = inquest.evidence;
+    let mut checker = Checker {
+        search,
+        lists: &evidence.lists,
+        inquest,
+        rules: rules.of_crl_signers(),
+        anchor: &path.anchor,
+        known: HashMap::new(),
+        depth: 0,
+    };
     let whole: Vec<&Certificate> = path.certificates.iter().chain([&path.anchor]).collect();
     let outcome = checker.judge_path(&whole);
     checker.search.tell(format!("revocation: {outcome}"));
@@ -28,9 +64,10 @@ pub(crate) fn judge(search: &mut Search<'_>, path: &ValidPath, lists: &Snapshot,
 /// A signer of lists can need a list itself, signed by yet another; no PKI goes deeper than this.
 const MAX_DEPTH: u32 = 3;
 
-struct Checker<'c, 'a> {
+struct Checker<'c, 'a, 'k> {
     search: &'c mut Search<'a>,
-    lists: &'c Snapshot,
+    lists: &'k Snapshot,
+    inquest: &'c mut Inquest<'k>,
     rules: Rules,
     anchor: &'c Certificate,
     /// By fingerprint; `None` while it is being judged, so that no list vouches for its own signer.
@@ -38,7 +75,7 @@ struct Checker<'c, 'a> {
     depth: u32,
 }
 
-impl Checker<'_, '_> {
+impl Checker<'_, '_, '_> {
     /// `whole` is a path, target first and anchor last.
     fn judge_path(&mut self, whole: &[&Certificate]) -> Revocation {
         let mut outcome = Revocation::NotChecked;
@@ -66,8 +103,37 @@ impl Checker<'_, '_> {
             None => {}
         }
         self.known.insert(*certificate.sha256(), None);
-        let status = self.ask_lists(certificate, above);
+        let status = self.ask(certificate, above);
         self.known.insert(*certificate.sha256(), Some(status.clone()));
+        status
+    }
+
+    /// By each method in turn, until one can tell. Where none can, the first that had something to go by says why.
+    fn ask(&mut self, certificate: &Certificate, above: &[&Certificate]) -> Revocation {
+        let mut unknown: Option<UnknownStatus> = None;
+        for method in self.inquest.methods {
+            let status = match method {
+                RevocationMethod::Crl => self.ask_lists_or_lack_one(certificate, above),
+                RevocationMethod::Ocsp => self.ask_responder(certificate, above),
+            };
+            let Revocation::Unknown(why) = status else { return status };
+            self.search.tell(format!("revocation: {why}"));
+            unknown = match unknown {
+                Some(before) if !before.has_nothing_to_go_by() || why.has_nothing_to_go_by() => Some(before),
+                _ => Some(why),
+            };
+        }
+        let certificate = certificate.to_string();
+        Revocation::Unknown(unknown.unwrap_or(UnknownStatus::NoCrl { certificate }))
+    }
+
+    fn ask_lists_or_lack_one(&mut self, certificate: &Certificate, above: &[&Certificate]) -> Revocation {
+        let status = self.ask_lists(certificate, above);
+        if matches!(status, Revocation::Unknown(_)) {
+            for location in self.inquest.evidence.lists_to_fetch(certificate) {
+                self.inquest.lack(Lack::List(location));
+            }
+        }
         status
     }
 
@@ -200,10 +266,7 @@ impl Checker<'_, '_> {
                 return Ok(());
             }
         }
-        let pools = [self.search.anchors, self.search.presented, self.search.intermediates];
-        let candidates: Vec<Certificate> = pools
-            .iter()
-            .flat_map(|pool| pool.named(list.issuer()))
+        let candidates: Vec<Certificate> = (self.search.pools.named(list.issuer()))
             .filter(|candidate| !above.contains(candidate) && may_sign(candidate))
             .cloned()
             .collect();

@@ -1,8 +1,13 @@
-//! The settings of `[trust.NAME]` and `[crl]`, as they stand in the file.
+//! The settings of `[trust.NAME]`, `[crl]`, `[ocsp]` and `[fetch]`, as they stand in the file.
+
+pub(crate) mod crl;
+pub(crate) mod ocsp;
+pub(crate) mod fetch;
+pub(crate) mod schedule;
+pub(crate) mod span;
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -34,7 +39,11 @@ pub struct TrustSettings {
     /// What the client's certificate must be for, if it says what it is for; `any` asks nothing.
     #[serde(default)]
     pub extended_key_usage: KeyPurpose,
-    /// How revocation is checked, in this order; empty switches the check off.
+    /// Fetch CA certificates that are missing on a path from where the certificates below say (RFC 5280 section 4.2.2.1),
+    /// if the host is among `fetch.allowed_hosts`.
+    #[serde(default)]
+    pub fetch_issuers: bool,
+    /// How revocation is checked: the first that can tell decides. Empty switches the check off.
     #[serde(default = "revocation_by_crl")]
     pub revocation: Vec<RevocationMethod>,
     /// What to do when revocation can't be told.
@@ -62,6 +71,7 @@ impl TrustSettings {
             inhibit_policy_mapping: false,
             inhibit_any_policy: false,
             extended_key_usage: KeyPurpose::default(),
+            fetch_issuers: false,
             revocation: revocation_by_crl(),
             on_unknown_status: OnUnknownStatus::default(),
             min_rsa_bits: min_rsa_bits(),
@@ -163,6 +173,8 @@ impl TryFrom<String> for KeyPurpose {
 pub enum RevocationMethod {
     /// Certificate revocation lists, from the `[[crl.source]]`s.
     Crl,
+    /// The CA's own word on each certificate (RFC 6960).
+    Ocsp,
 }
 
 impl TryFrom<String> for RevocationMethod {
@@ -171,8 +183,8 @@ impl TryFrom<String> for RevocationMethod {
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_str() {
             "crl" => Ok(Self::Crl),
-            "ocsp" => Err("`ocsp` is not built in yet; write revocation = [\"crl\"]".to_owned()),
-            _ => Err(format!("`{text}` is no way to check revocation; write crl")),
+            "ocsp" => Ok(Self::Ocsp),
+            _ => Err(format!("`{text}` is no way to check revocation; write crl or ocsp")),
         }
     }
 }
@@ -222,208 +234,6 @@ impl TryFrom<String> for AllowedHash {
             .find(|hash| hash.to_string() == text)
             .map(Self)
             .ok_or_else(|| format!("`{text}` is no hash; write SHA-256, SHA-384, SHA-512 or (weak) SHA-1"))
-    }
-}
-
-/// `[crl]`: which connections are checked, and where the lists come from.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CrlSettings {
-    /// Check client certificates.
-    #[serde(default = "yes")]
-    pub check_inbound: bool,
-    /// Check next hops' server certificates.
-    #[serde(default = "yes")]
-    pub check_outbound: bool,
-    /// Also fetch what a certificate's own distribution points name.
-    #[serde(default)]
-    pub follow_distribution_points: NotYet,
-    /// How long after its nextUpdate a list may still be used.
-    #[serde(default)]
-    pub grace: Span,
-    /// The largest list that is read, in bytes.
-    #[serde(default = "max_size")]
-    pub max_size: u64,
-    /// `[[crl.source]]`.
-    #[serde(default)]
-    pub source: Vec<CrlSourceSettings>,
-}
-
-impl Default for CrlSettings {
-    fn default() -> Self {
-        Self {
-            check_inbound: true,
-            check_outbound: true,
-            follow_distribution_points: NotYet,
-            grace: Span::default(),
-            max_size: max_size(),
-            source: Vec::new(),
-        }
-    }
-}
-
-/// `[[crl.source]]`: one place that a list comes from.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CrlSourceSettings {
-    /// What logs and status call it.
-    pub name: String,
-    /// How the list is written.
-    #[serde(default)]
-    pub format: CrlFormat,
-    /// Where it is.
-    pub primary: CrlLocation,
-    /// Where it is too, tried when the primary fails.
-    #[serde(default)]
-    pub secondary: Option<CrlLocation>,
-    /// How often it is looked at.
-    #[serde(default)]
-    pub schedule: Schedule,
-    /// `false` leaves it out.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn max_size() -> u64 {
-    1 << 30
-}
-
-/// How a list is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CrlFormat {
-    /// DER.
-    Asn1,
-    /// Base64 between `-----BEGIN X509 CRL-----` and its end.
-    Pem,
-    /// Whichever of the two the first octet says.
-    #[default]
-    Auto,
-}
-
-/// Where a list is: a file, for now.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "String")]
-pub struct CrlLocation(PathBuf);
-
-impl CrlLocation {
-    /// A file on this machine.
-    pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// The file.
-    pub fn path(&self) -> &std::path::Path {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for CrlLocation {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("file://") {
-            // RFC 8089: an empty host, or localhost.
-            let path = path.strip_prefix("localhost").unwrap_or(path);
-            if !path.starts_with('/') {
-                return Err(format!("`{text}` names another host; write file:///absolute/path"));
-            }
-            return Ok(Self(path.into()));
-        }
-        if let Some((scheme, _)) = text.split_once("://") {
-            return Err(format!(
-                "lists can't be fetched by {scheme} yet; let a timer fetch it into a file, and write that file here"
-            ));
-        }
-        if text.is_empty() {
-            return Err("an empty path; write file:///absolute/path".to_owned());
-        }
-        Ok(Self(text.into()))
-    }
-}
-
-/// How often a source is looked at, written `every 4h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Schedule(Duration);
-
-impl Schedule {
-    /// The time between two looks.
-    pub fn interval(self) -> Duration {
-        self.0
-    }
-}
-
-impl Default for Schedule {
-    /// Every minute: a look at an unchanged file costs one `stat`.
-    fn default() -> Self {
-        Self(Duration::from_secs(60))
-    }
-}
-
-impl FromStr for Schedule {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let Some(span) = text.strip_prefix("every ") else {
-            return Err(match text.split_whitespace().count() {
-                5 | 6 => format!("cron expressions such as `{text}` are not built in yet; write `every 4h`"),
-                _ => format!("`{text}` is no schedule; write `every 4h`"),
-            });
-        };
-        let Span(span) = span.parse()?;
-        if span < Duration::from_secs(1) {
-            return Err("a schedule of less than a second; write `every 1s` or more".to_owned());
-        }
-        Ok(Self(span))
-    }
-}
-
-impl TryFrom<String> for Schedule {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-/// A time span, written `90s`, `15m`, `4h` or `2d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Span(pub Duration);
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text.trim())
-            .map(Self)
-            .map_err(|error| format!("`{text}` is no time span ({error}); write 90s, 15m, 4h or 2d"))
-    }
-}
-
-impl TryFrom<String> for Span {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-/// A switch for what is not built in yet: only `false` can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(try_from = "bool")]
-pub struct NotYet;
-
-impl TryFrom<bool> for NotYet {
-    type Error = &'static str;
-
-    fn try_from(on: bool) -> Result<Self, &'static str> {
-        if on { Err("not built in yet; write false, and name each list as a [[crl.source]]") } else { Ok(Self) }
     }
 }
 

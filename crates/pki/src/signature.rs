@@ -41,7 +41,16 @@ impl Hash {
         }
     }
 
-    fn from_oid(octets: &[u8]) -> Option<Self> {
+    pub(crate) fn oid(self) -> &'static [u8] {
+        match self {
+            Self::Sha1 => oid::SHA1,
+            Self::Sha256 => oid::SHA256,
+            Self::Sha384 => oid::SHA384,
+            Self::Sha512 => oid::SHA512,
+        }
+    }
+
+    pub(crate) fn from_oid(octets: &[u8]) -> Option<Self> {
         match octets {
             oid::SHA1 => Some(Self::Sha1),
             oid::SHA256 => Some(Self::Sha256),

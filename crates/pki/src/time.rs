@@ -37,6 +37,11 @@ impl Time {
         Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
     }
 
+    /// This instant and `duration` less.
+    pub(crate) fn earlier(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
+    }
+
     /// How long from `earlier` to this instant; zero if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -51,6 +56,13 @@ impl Time {
             && (0..60).contains(&minute)
             && (0..60).contains(&second);
         in_range.then(|| Self(days_from_civil(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second))
+    }
+
+    /// Calendar date and time of day (UTC): year, month, day, hour, minute, second.
+    pub(crate) fn civil(self) -> [i64; 6] {
+        let (year, month, day) = civil_from_days(self.0.div_euclid(SECONDS_PER_DAY));
+        let second = self.0.rem_euclid(SECONDS_PER_DAY);
+        [year, month, day, second / 3600, second / 60 % 60, second % 60]
     }
 
     /// From `YYYY-MM-DDTHH:MM:SSZ`, the form that [`Display`](fmt::Display) writes.
@@ -110,9 +122,8 @@ impl Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil_from_days(self.0.div_euclid(SECONDS_PER_DAY));
-        let second = self.0.rem_euclid(SECONDS_PER_DAY);
-        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+        let [year, month, day, hour, minute, second] = self.civil();
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 

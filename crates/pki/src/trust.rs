@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crate::cache::VerdictCache;
 use crate::certificate::Certificate;
-use crate::crl::store::{CrlStore, Snapshot};
+use crate::crl::store::CrlStore;
 use crate::error::Error;
+use crate::knowledge::{Evidence, Knowledge, Lack};
 use crate::name::Name;
-use crate::path::build::Search;
+use crate::path::build::{Pools, Search};
 use crate::path::rules::Rules;
 use crate::pool::BySubject;
-use crate::revocation;
+use crate::revocation::{self, Inquest};
 use crate::settings::{OnUnknownStatus, TrustSettings};
 use crate::time::Time;
 use crate::verdict::{PathError, Revocation, ValidPath, Verdict};
@@ -152,22 +153,31 @@ impl Trust {
     /// From the cache where it has been judged and nothing has changed since; else CPU work of up to some
     /// milliseconds, bounded whatever is presented.
     pub fn verify(&self, chain: &[impl AsRef<[u8]>], crls: &CrlStore, at: Time) -> Arc<Verdict> {
-        let lists = crls.snapshot();
-        if let Some(verdict) = self.0.cache.get(chain, lists.generation, at) {
+        self.verify_knowing(chain, &Knowledge::of_lists(crls.clone()), at)
+    }
+
+    /// The same by all that is known; [`Verifier`](crate::Verifier) gets what the verdict still lacks.
+    pub fn verify_knowing(&self, chain: &[impl AsRef<[u8]>], knowledge: &Knowledge, at: Time) -> Arc<Verdict> {
+        let evidence = knowledge.evidence(self.0.settings.fetch_issuers);
+        if let Some(verdict) = self.0.cache.get(chain, evidence.generation, at) {
             return verdict;
         }
-        let verdict = Arc::new(self.judge(chain, &lists, at));
-        self.0.cache.put(chain, lists.generation, at, &verdict);
+        let verdict = Arc::new(self.judge(chain, &evidence, at));
+        // What lacks something is judged again when that has come, which is no new generation.
+        if verdict.lacks.is_empty() {
+            self.0.cache.put(chain, evidence.generation, at, &verdict);
+        }
         verdict
     }
 
-    fn judge(&self, chain: &[impl AsRef<[u8]>], lists: &Snapshot, at: Time) -> Verdict {
+    fn judge(&self, chain: &[impl AsRef<[u8]>], evidence: &Evidence, at: Time) -> Verdict {
         let refused = |leaf, error, steps| Verdict {
             leaf,
             path: Err(error),
             revocation: Revocation::NotChecked,
             steps,
             valid_until: Time::NEVER,
+            lacks: Vec::new(),
         };
         let Some((leaf, others)) = chain.split_first() else { return refused(None, PathError::Empty, Vec::new()) };
         let leaf = match Certificate::from_der(leaf.as_ref()) {
@@ -184,18 +194,34 @@ impl Trust {
                 }
             }
         }
-        let boundaries = std::iter::once(&leaf).chain(&presented).flat_map(boundaries_of);
+        let fetched = evidence.issuers.all();
+        let boundaries = std::iter::once(&leaf).chain(&presented).chain(fetched).flat_map(boundaries_of);
         let valid_until = boundaries
-            .chain([self.next_boundary(at), lists.next_boundary(at)])
+            .chain([self.next_boundary(at), evidence.lists.next_boundary(at)])
             .filter(|boundary| *boundary > at)
             .min()
             .unwrap_or(Time::NEVER);
 
         let presented = BySubject::of(presented);
-        let mut search = Search::new(&self.0.anchors_by_subject, &self.0.intermediates_by_subject, &presented, at);
+        let pools = Pools {
+            anchors: &self.0.anchors_by_subject,
+            intermediates: &self.0.intermediates_by_subject,
+            presented: &presented,
+            fetched: &evidence.issuers.by_subject,
+        };
+        let mut search = Search::new(pools, at);
         unreadable.into_iter().for_each(|step| search.tell(step));
-        let (path, revocation) = self.search(&mut search, &leaf, lists);
-        Verdict { leaf: Some(leaf), path, revocation, steps: search.into_steps(), valid_until }
+        let mut inquest = Inquest::new(&self.0.name, &self.0.settings.revocation, evidence);
+        let (path, revocation) = self.search(&mut search, &leaf, &mut inquest);
+        let mut lacks = inquest.lacks;
+        if path.is_err() && self.0.settings.fetch_issuers {
+            let missing = search.dead_ends().iter().flat_map(|end| evidence.issuers_to_fetch(end));
+            lacks.extend(missing.map(Lack::Issuer));
+        }
+        // What is lacking may come at any moment.
+        let soon = if lacks.is_empty() { Time::NEVER } else { at.plus(Duration::from_secs(1)) };
+        let valid_until = valid_until.min(inquest.until).min(soon);
+        Verdict { leaf: Some(leaf), path, revocation, steps: search.into_steps(), valid_until, lacks }
     }
 
     /// A valid path, one whose certificates are known to be unrevoked if there is any.
@@ -203,7 +229,7 @@ impl Trust {
         &self,
         search: &mut Search<'_>,
         leaf: &Certificate,
-        lists: &Snapshot,
+        inquest: &mut Inquest<'_>,
     ) -> (Result<ValidPath, PathError>, Revocation) {
         let rules = &self.0.rules;
         let first = match search.paths(leaf, rules, None, 1) {
@@ -214,14 +240,14 @@ impl Trust {
         if !self.checks_revocation() {
             return (Ok(first), Revocation::NotChecked);
         }
-        let revocation = revocation::judge(search, &first, lists, rules);
+        let revocation = revocation::judge(search, &first, rules, inquest);
         if matches!(revocation, Revocation::Good { .. }) {
             return (Ok(first), revocation);
         }
         // A CA on the way is revoked or unknown: a bridge may offer another way.
         let others = search.paths(leaf, rules, None, MAX_ALTERNATIVES).unwrap_or_default();
         for other in others.into_iter().skip(1) {
-            let status = revocation::judge(search, &other, lists, rules);
+            let status = revocation::judge(search, &other, rules, inquest);
             if matches!(status, Revocation::Good { .. }) {
                 return (Ok(other), status);
             }

@@ -3,6 +3,7 @@
 use crate::certificate::Certificate;
 use crate::der::Malformed;
 use crate::extensions::KeyUsage;
+use crate::knowledge::Lack;
 use crate::oid::Oid;
 use crate::time::Time;
 
@@ -19,6 +20,8 @@ pub struct Verdict {
     pub steps: Vec<String>,
     /// From this instant on the judgement must be made anew: something it rests on begins or ends then.
     pub valid_until: Time,
+    /// What could be fetched and might change the judgement.
+    pub(crate) lacks: Vec<Lack>,
 }
 
 /// A certification path that RFC 5280 section 6.1 finds valid.
@@ -202,12 +205,33 @@ pub enum UnknownStatus {
         /// Which certificate.
         certificate: String,
     },
+    /// Neither configuration nor certificate name an OCSP responder that may be asked.
+    #[error("no OCSP responder may be asked about {certificate}")]
+    NoResponder {
+        /// Which certificate.
+        certificate: String,
+    },
+    /// OCSP could not tell.
+    #[error("OCSP does not tell about {certificate}: {why}")]
+    NoAnswer {
+        /// Which certificate.
+        certificate: String,
+        /// What went wrong, the responder first.
+        why: String,
+    },
     /// The bounds on work were reached.
     #[error("revocation of {certificate} is too complex to check")]
     TooComplex {
         /// Which certificate.
         certificate: String,
     },
+}
+
+impl UnknownStatus {
+    /// Nothing is there that could tell, as opposed to something that is there and can't.
+    pub(crate) fn has_nothing_to_go_by(&self) -> bool {
+        matches!(self, Self::NoCrl { .. } | Self::NoResponder { .. })
+    }
 }
 
 /// `CRLReason` (RFC 5280 section 5.3.1).

@@ -74,7 +74,7 @@ fn verify(file: &Path, config: &Path, trust: &str, at: Time) -> ExitCode {
         eprintln!("error: there is no [trust.{trust}]; there are: {}", names.join(", "));
         return ExitCode::FAILURE;
     };
-    let verdict = found.verify(&chain, &configuration.crls, at);
+    let verdict = found.verify_knowing(&chain, &configuration.knowledge, at);
     println!("under [trust.{trust}], at {at}:");
     verdict.steps.iter().for_each(|step| println!("  {step}"));
     match (&verdict.path, &verdict.revocation) {

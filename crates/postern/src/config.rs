@@ -29,7 +29,7 @@ pub(crate) struct Configuration {
     pub(crate) trace: TraceSettings,
     pub(crate) server_key: Arc<ServerKey>,
     pub(crate) trusts: Vec<Arc<pki::Trust>>,
-    pub(crate) crls: pki::CrlStore,
+    pub(crate) knowledge: pki::Knowledge,
     pub(crate) directories: Vec<Arc<Directory>>,
     pub(crate) listeners: Vec<ListenerPlan>,
     pub(crate) courier: delivery::Courier,

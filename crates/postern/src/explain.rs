@@ -75,9 +75,9 @@ impl Explanation {
         let mut path_steps = Vec::new();
         let certificate = match (&listener.profile, chain) {
             (Some(profile), Some(chain)) if asked => {
-                let (presented, steps) = profile.certificate(&chain, pki::Time::now()).await;
-                path_steps = steps;
-                CertificateFact::Presented(Box::new(presented))
+                let asked = profile.certificate(&chain, pki::Time::now()).await;
+                path_steps = asked.steps;
+                CertificateFact::Presented(Box::new(asked.presented))
             }
             (_, None) if asked => CertificateFact::NotPresented,
             _ => CertificateFact::NotRequested,

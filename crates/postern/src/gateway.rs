@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use directory::{Directory, Reload};
-use pki::CrlStore;
+use pki::Knowledge;
 use session::{Connections, Listener, Server, ServerKey, Serving};
 use spool::{RecoveryReport, Spool, SpoolError};
 use tokio::task::JoinHandle;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Configuration, ListenerPlan};
+use crate::stapling;
 
 /// Why the gateway does not start, or a reload is refused.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +72,7 @@ impl Gateway {
             stop_timeout: configuration.limits.stop_timeout,
             stop_delivery,
             delivery,
-            watching: watch(configuration.server_key, configuration.directories, configuration.crls),
+            watching: watch(configuration.server_key, configuration.directories, configuration.knowledge),
         };
         let server = gateway.server(configuration.limits, configuration.trace);
         gateway.listen(configuration.listeners, &server).await?;
@@ -139,7 +140,7 @@ impl Gateway {
         self.stop_timeout = configuration.limits.stop_timeout;
         self.spool.use_courier(configuration.courier);
         self.watching.abort();
-        self.watching = watch(configuration.server_key, configuration.directories, configuration.crls);
+        self.watching = watch(configuration.server_key, configuration.directories, configuration.knowledge);
         Ok(())
     }
 
@@ -183,22 +184,20 @@ fn serving(plan: &ListenerPlan, server: &Arc<Server>) -> Serving {
     }
 }
 
-/// Looks after the files that change without a reload: the server's key, people files, CRLs.
-fn watch(key: Arc<ServerKey>, directories: Vec<Arc<Directory>>, crls: CrlStore) -> JoinHandle<()> {
+/// Looks after what changes without a reload: the server's key, people files, CRLs, the OCSP answer about the server.
+fn watch(key: Arc<ServerKey>, directories: Vec<Arc<Directory>>, knowledge: Knowledge) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut looks = tokio::time::interval(WATCH_INTERVAL);
-        loop {
-            looks.tick().await;
-            refresh_key(&key).await;
-            for directory in &directories {
-                refresh_people(directory).await;
+        let files = async {
+            let mut looks = tokio::time::interval(WATCH_INTERVAL);
+            loop {
+                looks.tick().await;
+                refresh_key(&key).await;
+                for directory in &directories {
+                    refresh_people(directory).await;
+                }
             }
-            let crls = crls.clone();
-            let refreshed = tokio::task::spawn_blocking(move || crls.refresh_due(pki::Time::now())).await;
-            if let Err(error) = refreshed {
-                tracing::error!(%error, "CRLs could not be looked at");
-            }
-        }
+        };
+        tokio::join!(files, knowledge.crls().run(), stapling::run(&key, knowledge.ocsp()));
     })
 }
 

@@ -6,6 +6,7 @@ mod certificate;
 mod run;
 mod small_commands;
 mod gateway;
+mod stapling;
 mod table;
 mod logging;
 mod config;

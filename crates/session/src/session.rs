@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) tally: Tally,
     pub(crate) opened: Instant,
     checked: Instant,
+    /// When what was found out about the certificate ends.
+    holds_until: pki::Time,
     epoch: Option<auth::Epoch>,
     group: String,
     _counted: Counted,
@@ -60,6 +62,7 @@ impl Session {
             tally: Tally::default(),
             opened: now,
             checked: now,
+            holds_until: pki::Time::NEVER,
             epoch: serving.profile.as_ref().map(|profile| profile.epoch()),
             group,
             _counted: counted,
@@ -126,14 +129,16 @@ impl Session {
     /// Asks everything about the client's certificate, from caches where they still hold, and judges anew.
     async fn examine_certificate(&mut self) {
         self.checked = Instant::now();
+        self.holds_until = pki::Time::NEVER;
         if let Some(profile) = self.serving.profile.as_ref().filter(|_| self.asks_for_certificate()) {
             // Taken before the questions: what changes while they are asked is asked again.
             self.epoch = Some(profile.epoch());
             self.facts.certificate = match self.wire.tls().and_then(|tls| tls.peer_certificates()) {
                 None | Some([]) => CertificateFact::NotPresented,
                 Some(chain) => {
-                    let (presented, _) = profile.certificate(chain, pki::Time::now()).await;
-                    CertificateFact::Presented(Box::new(presented))
+                    let asked = profile.certificate(chain, pki::Time::now()).await;
+                    self.holds_until = asked.holds_until;
+                    CertificateFact::Presented(Box::new(asked.presented))
                 }
             };
         }
@@ -141,11 +146,12 @@ impl Session {
     }
 
     /// A certificate that was revoked at noon stops sending at noon, and so does a person who was disabled: asked at each
-    /// MAIL of an older session, and as soon as lists or people have changed.
+    /// MAIL of an older session, and as soon as lists or people have changed or an OCSP answer has ended.
     pub(crate) async fn recheck(&mut self) {
         let Some(profile) = self.serving.profile.clone() else { return };
         let epoch = profile.epoch();
-        if self.checked.elapsed() < profile.rules.recheck_after && self.epoch == Some(epoch) {
+        let holds = self.epoch == Some(epoch) && pki::Time::now() < self.holds_until;
+        if holds && self.checked.elapsed() < profile.rules.recheck_after {
             return;
         }
         self.facts.attempt = profile.standing(&self.facts.attempt, pki::Time::now()).await;

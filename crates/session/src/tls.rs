@@ -81,7 +81,12 @@ impl ServerKey {
             return Ok(false);
         }
         match read_pair(&self.certificate, &self.key) {
-            Ok(loaded) => {
+            Ok(mut loaded) => {
+                // The same certificate anew keeps its staple.
+                if loaded.key.cert == current.key.cert {
+                    let key = CertifiedKey { ocsp: current.key.ocsp.clone(), ..CertifiedKey::clone(&loaded.key) };
+                    loaded.key = Arc::new(key);
+                }
                 self.current.store(Arc::new(loaded));
                 Ok(true)
             }
@@ -90,6 +95,25 @@ impl ServerKey {
                 Err(error)
             }
         }
+    }
+}
+
+impl ServerKey {
+    /// The certificate in use and its chain.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.current.load().key.cert.clone()
+    }
+
+    /// Hands out this OCSP response with the certificate from now on (RFC 6066 section 8), or none; nothing happens if
+    /// another chain is in use meanwhile.
+    pub fn staple(&self, chain: &[CertificateDer<'static>], response: Option<Vec<u8>>) {
+        self.current.rcu(|current| {
+            if current.key.cert != chain || current.key.ocsp == response {
+                return Arc::clone(current);
+            }
+            let key = CertifiedKey { ocsp: response.clone(), ..CertifiedKey::clone(&current.key) };
+            Arc::new(Loaded { key: Arc::new(key), stamps: current.stamps })
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use demo::{Pki, pki::ALICE, pki::BOB};
-use pki::{CrlLocation, CrlSettings, CrlSourceSettings, TrustSettings};
+use pki::{CrlSettings, CrlSourceSettings, CrlStore, TrustSettings};
 
 use super::*;
 
@@ -97,14 +97,14 @@ impl Bed {
             source: vec![CrlSourceSettings {
                 name: "demo".to_owned(),
                 format: Default::default(),
-                primary: CrlLocation::file(pki.path("crl.pem")),
+                primary: pki::Location::file(pki.path("crl.pem")),
                 secondary: None,
                 schedule: Default::default(),
                 enabled: true,
             }],
             ..CrlSettings::default()
         };
-        let crls = CrlStore::open(&crls, trust.certificates()).unwrap();
+        let crls = CrlStore::open(&crls, trust.certificates(), pki::Fetcher::local(), None).unwrap();
         let hash = directory::hash_password(&Password::new(ALICE_PASSWORD)).unwrap();
         // The second address is none, and is left out.
         let people = format!(
@@ -125,13 +125,14 @@ impl Bed {
     fn profile(&self, directory: bool) -> Profile {
         let settings = settings("certificate = { trust = \"demo\" }\npassword = { directory = \"people\" }");
         let people = directory.then(|| Arc::clone(&self.directory));
-        let certificate = Some((Arc::clone(&self.trust), people));
-        Profile::new("cac", &settings, certificate, Some(Arc::clone(&self.directory)), self.crls.clone())
+        let knowledge = pki::Knowledge::of_lists(self.crls.clone());
+        let verifier = pki::Verifier::new(Arc::clone(&self.trust), knowledge, std::time::Duration::ZERO);
+        Profile::new("cac", &settings, Some((verifier, people)), Some(Arc::clone(&self.directory)))
     }
 
     async fn ask(&self, profile: &Profile, name: &str) -> (PresentedCertificate, String) {
-        let (facts, steps) = profile.certificate(&self.pki.identity(name).unwrap().chain, Time::now()).await;
-        (facts, steps.join("\n"))
+        let asked = profile.certificate(&self.pki.identity(name).unwrap().chain, Time::now()).await;
+        (asked.presented, asked.steps.join("\n"))
     }
 }
 
@@ -187,7 +188,7 @@ async fn an_unknown_status_asks_the_directory_unless_it_is_refused_anyway() {
 async fn what_is_no_certificate_has_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let profile = Bed::new(folder.path(), "").profile(true);
-    let (facts, _) = profile.certificate(&[b"not a certificate"], Time::now()).await;
+    let facts = profile.certificate(&[b"not a certificate"], Time::now()).await.presented;
     assert!(matches!(facts.path, Err(pki::PathError::Malformed(_))), "{facts:?}");
     assert_eq!(facts.subject, "(unreadable)");
     assert_eq!(facts.query, QueryFact::NotAsked);

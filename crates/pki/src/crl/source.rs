@@ -1,156 +1,229 @@
-//! One configured source of lists: its file read when it has changed, and the newest good state of each list kept.
+//! One source of lists: what is in use from it, how it stands, and when it is looked at again.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use crate::crl::keep::Kept;
 use crate::crl::list::Crl;
-use crate::crl::pem::PemBlocks;
-use crate::crl::stream::StreamError;
-use crate::der::tag;
-use crate::error::Error;
+use crate::crl::reading::{Errand, Report, Seen};
+use crate::fetch::fetcher::NamedBy;
+use crate::location::Location;
 use crate::pool::BySubject;
-use crate::settings::{CrlFormat, CrlLocation, CrlSourceSettings};
+use crate::random;
+use crate::settings::crl::CrlSourceSettings;
 use crate::time::Time;
 
 /// A source and what is known from it.
 pub(crate) struct Source {
     pub(crate) settings: CrlSourceSettings,
+    pub(crate) named_by: NamedBy,
     /// The lists in use.
     pub(crate) lists: Vec<Arc<Crl>>,
     pub(crate) checked_at: Option<Time>,
+    /// When a location last did not fail, and which.
+    pub(crate) fetched: Option<(Time, Location)>,
+    /// Of what was read last.
+    pub(crate) octets: Option<u64>,
     /// What went wrong at the last look: also that the primary failed where the secondary did not.
     pub(crate) last_error: Option<String>,
-    /// The state of each file that was read last, and what was wrong with it.
-    seen: HashMap<CrlLocation, (Stamp, Option<String>)>,
+    pub(crate) next_look: Option<Time>,
+    seen: HashMap<Location, Seen>,
+    kept: bool,
+    /// Looks in a row at which every location failed.
+    failures: u32,
+    /// The expiry that has been warned of already, and how.
+    warned: Option<(Time, Warning)>,
 }
 
-/// What tells that a file has changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    modified: Option<SystemTime>,
-    #[cfg(unix)]
-    inode: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Warning {
+    EndsSoon,
+    Stale,
 }
 
-/// How a source's lists are read: the same for all sources of a store.
-pub(crate) struct Reading<'a> {
-    pub(crate) issuers: &'a BySubject,
+/// What holds for all sources of a store.
+#[derive(Clone, Default)]
+pub(crate) struct Ground {
+    /// The CA certificates of all trusts.
+    pub(crate) issuers: Arc<BySubject>,
     pub(crate) max_size: u64,
     pub(crate) grace: Duration,
-    pub(crate) now: Time,
 }
 
+/// After the first failure, and at most.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(900));
+/// How early a newer list is looked for: a quarter of the list's time, within these.
+const EARLY: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(12 * 3600));
+const ONE_MINUTE: Duration = Duration::from_secs(60);
+
 impl Source {
-    pub(crate) fn new(settings: CrlSourceSettings) -> Self {
-        Self { settings, lists: Vec::new(), checked_at: None, last_error: None, seen: HashMap::new() }
+    pub(crate) fn new(settings: CrlSourceSettings, named_by: NamedBy) -> Self {
+        Self {
+            settings,
+            named_by,
+            lists: Vec::new(),
+            checked_at: None,
+            fetched: None,
+            octets: None,
+            last_error: None,
+            next_look: None,
+            seen: HashMap::new(),
+            kept: false,
+            failures: 0,
+            warned: None,
+        }
     }
 
-    /// The same source under new settings: its lists stay, and files that were good are not read again.
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// The same source under new settings: its lists stay, and what was good is not read again.
     pub(crate) fn reconfigured(mut self, settings: CrlSourceSettings) -> Self {
         let same_format = self.settings.format == settings.format;
-        self.seen.retain(|_, (_, error)| same_format && error.is_none());
-        Self { settings, ..self }
+        self.seen.retain(|_, seen| same_format && seen.error.is_none());
+        Self { settings, next_look: None, ..self }
     }
 
-    /// When it must be looked at again.
-    pub(crate) fn due(&self) -> Option<Time> {
-        self.checked_at.map(|checked_at| checked_at.plus(self.settings.schedule.interval()))
+    /// What a look at it needs.
+    pub(crate) fn errand(&self, ground: &Ground) -> Errand {
+        Errand {
+            name: self.settings.name.clone(),
+            format: self.settings.format,
+            named_by: self.named_by,
+            locations: std::iter::once(&self.settings.primary).chain(&self.settings.secondary).cloned().collect(),
+            seen: self.seen.clone(),
+            kept: self.kept,
+            current: self.lists.clone(),
+            issuers: Arc::clone(&ground.issuers),
+            max_size: ground.max_size,
+        }
     }
 
-    /// Looks at the primary, and at the secondary if that fails; returns whether the lists in use have changed.
-    pub(crate) fn look(&mut self, reading: &Reading<'_>) -> bool {
-        self.checked_at = Some(reading.now);
-        let locations: Vec<CrlLocation> =
-            std::iter::once(&self.settings.primary).chain(&self.settings.secondary).cloned().collect();
-        let (mut changed, mut errors) = (false, Vec::new());
-        for location in locations {
-            match self.look_at(&location, reading) {
-                Ok(this_changed) => {
-                    changed |= this_changed;
-                    break;
+    /// Takes what was kept of it, if that is still good.
+    pub(crate) fn restore(&mut self, mut kept: Kept, ground: &Ground) {
+        let errand = self.errand(ground);
+        let location = kept.origin.as_ref().map_or(&self.settings.primary, |(location, _)| location).clone();
+        match errand.read(&location, &mut kept.file, kept.octets) {
+            Ok(lists) => {
+                self.lists = lists.into_iter().map(Arc::new).collect();
+                self.octets = Some(kept.octets);
+                self.kept = true;
+                if let Some((location, state)) = kept.origin {
+                    self.seen.insert(location, Seen { state, error: None });
                 }
-                Err(error) => errors.push(error),
+                tracing::info!(source = self.name(), lists = self.lists.len(), "CRL kept from before");
+            }
+            Err(error) => tracing::warn!(source = self.name(), %error, "the kept CRL is not used"),
+        }
+    }
+
+    /// Takes what a look came to; returns whether the lists in use have changed.
+    pub(crate) fn take(&mut self, report: Report, ground: &Ground, now: Time) -> bool {
+        self.checked_at = Some(now);
+        let error = report.failures.iter().map(|(_, _, error)| error.as_str()).collect::<Vec<_>>().join("; ");
+        let error = (!error.is_empty()).then_some(error);
+        for (location, state, error) in report.failures {
+            match state {
+                Some(state) => drop(self.seen.insert(location, Seen { state, error: Some(error) })),
+                // A server is asked for the whole again next time, and a file that is gone has no state.
+                None => drop(self.seen.remove(&location)),
             }
         }
-        let error = (!errors.is_empty()).then(|| errors.join("; "));
-        // Once for each state of the files, not at every look.
+        // Once for each state of things, not at every look.
         if let Some(error) = error.as_ref().filter(|error| self.last_error.as_ref() != Some(*error)) {
-            tracing::warn!(source = self.settings.name, error, lists_kept = self.lists.len(), "CRL source failed");
+            tracing::warn!(source = self.name(), error, lists_kept = self.lists.len(), "CRL source failed");
         }
         self.last_error = error;
+        let mut changed = false;
+        match report.success {
+            Some(success) => {
+                self.failures = 0;
+                self.kept = success.kept;
+                self.seen.insert(success.location.clone(), Seen { state: success.state, error: None });
+                self.fetched = Some((now, success.location));
+                if let Some(lists) = success.lists {
+                    self.octets = Some(success.octets);
+                    self.replace(lists, ground.grace, now);
+                    changed = true;
+                }
+            }
+            None => self.failures = self.failures.saturating_add(1),
+        }
+        self.warn_of_expiry(ground.grace, now);
+        self.next_look = Some(self.plan(now));
         changed
     }
 
-    fn look_at(&mut self, location: &CrlLocation, reading: &Reading<'_>) -> Result<bool, String> {
-        let path = location.path();
-        let read = |source| Error::Read { path: path.to_owned(), source }.to_string();
-        let mut file = File::open(path).map_err(read)?;
-        let stamp = Stamp::of(&file.metadata().map_err(read)?);
-        match self.seen.get(location) {
-            Some((seen, error)) if *seen == stamp => return error.clone().map_or(Ok(false), Err),
-            _ => {}
-        }
-        let outcome = self.read(&mut file, &stamp, path, reading).map_err(|error| error.to_string());
-        self.seen.insert(location.clone(), (stamp, outcome.as_ref().err().cloned()));
-        outcome
-    }
-
-    fn read(&mut self, file: &mut File, stamp: &Stamp, path: &Path, reading: &Reading<'_>) -> Result<bool, Error> {
-        if stamp.size > reading.max_size {
-            return Err(Error::TooLarge { path: path.to_owned(), limit: reading.max_size });
-        }
-        let lists = read_lists(file, reading.max_size, self.settings.format, path)?;
-        for list in &lists {
-            self.prove(list, reading.issuers, path)?;
-        }
-        self.take(lists, path, reading)
-    }
-
-    /// The signature, where a certificate of the issuer's name is known: once here, off the serving path.
-    fn prove(&self, list: &Crl, issuers: &BySubject, path: &Path) -> Result<(), Error> {
-        let candidates = issuers.named(list.issuer());
-        if candidates.is_empty() {
-            tracing::warn!(
-                source = self.settings.name,
-                issuer = %list.issuer(),
-                "no trust has a certificate of this CRL's issuer: the list counts only for chains that bring one"
-            );
-            return Ok(());
-        }
-        // Every key is tried, not only the first that fits: the outcomes are remembered, and serving needs them.
-        let proofs = candidates.iter().filter(|candidate| list.is_signed_by(candidate)).count();
-        if proofs > 0 {
-            return Ok(());
-        }
-        Err(Error::CrlSignature { path: path.to_owned(), issuer: list.issuer().to_string() })
-    }
-
-    /// Puts new lists in the place of older states of the same lists. Lists that the file no longer has stay until
-    /// they are stale.
-    ///
-    /// # Errors
-    /// One is older than the one in use: a replay, or a stale mirror. Then nothing of the file is taken.
-    fn take(&mut self, lists: Vec<Crl>, path: &Path, reading: &Reading<'_>) -> Result<bool, Error> {
-        for list in &lists {
-            let newer =
-                self.lists.iter().find(|current| current.is_of_the_same_kind(list) && list.is_older_than(current));
-            if let Some(newer) = newer {
-                let what = format!("{} against {}", list.describe(), newer.describe());
-                return Err(Error::CrlReplay { path: path.to_owned(), issuer: list.issuer().to_string(), what });
-            }
-        }
-        let fresh = |list: &Crl| list.next_update().is_none_or(|next| reading.now <= next.plus(reading.grace));
+    /// Puts new lists in the place of older states of the same lists. Lists that the source no longer has stay until they
+    /// are stale.
+    fn replace(&mut self, lists: Vec<Crl>, grace: Duration, now: Time) {
+        let fresh = |list: &Crl| list.next_update().is_none_or(|next| now <= next.plus(grace));
         self.lists.retain(|current| fresh(current) && !lists.iter().any(|list| list.is_of_the_same_kind(current)));
         for list in lists {
-            log_use(&self.settings.name, &list);
+            log_use(self.name(), &list);
             self.lists.push(Arc::new(list));
         }
-        Ok(true)
+    }
+
+    /// The list that ends first: when, and how long before that a newer one is looked for.
+    fn first_end(&self) -> Option<(Time, Duration)> {
+        let ends = self.lists.iter().filter_map(|list| {
+            let next_update = list.next_update()?;
+            Some((next_update, (next_update.since(list.this_update()) / 4).clamp(EARLY.0, EARLY.1)))
+        });
+        ends.min_by_key(|(end, _)| *end)
+    }
+
+    /// When to look again: as scheduled, earlier where a list nears its end, and soon after a failure.
+    fn plan(&self, now: Time) -> Time {
+        let is_file = self.settings.primary.path().is_some();
+        let mut next = self.settings.schedule().next(now);
+        if is_file && self.settings.secondary.as_ref().is_none_or(|secondary| secondary.path().is_some()) {
+            return next;
+        }
+        // Not all at once, where many have the same schedule.
+        next = next.plus(random::up_to((next.since(now) / 10).min(5 * ONE_MINUTE)));
+        if let Some((end, early)) = self.first_end() {
+            let wanted = end.earlier(early);
+            next = next.min(match wanted > now {
+                true => wanted.plus(random::up_to(early / 4)),
+                false => now.plus((early / 8).max(ONE_MINUTE)),
+            });
+        }
+        if self.failures > 0 {
+            let doublings = self.failures.saturating_sub(1).min(16);
+            let pause = BACK_OFF.0.saturating_mul(1 << doublings).min(BACK_OFF.1);
+            next = next.min(now.plus(pause + random::up_to(pause / 4)));
+        }
+        next.max(now.plus(Duration::from_secs(1)))
+    }
+
+    /// Warns once when a list has used up half of the time in which a newer one should have come, and once when it is
+    /// stale: from then on people are refused.
+    fn warn_of_expiry(&mut self, grace: Duration, now: Time) {
+        let Some((end, early)) = self.first_end() else { return };
+        let warning = match () {
+            () if now > end.plus(grace) => Warning::Stale,
+            () if now >= end.earlier(early / 2) => Warning::EndsSoon,
+            () => return,
+        };
+        if self.warned == Some((end, warning)) {
+            return;
+        }
+        self.warned = Some((end, warning));
+        let (source, last_error) = (self.name(), self.last_error.as_deref());
+        match warning {
+            Warning::EndsSoon => {
+                let left = humantime::format_duration(end.plus(grace).since(now)).to_string();
+                tracing::warn!(source, next_update = %end, left, last_error, "CRL ends soon, and no newer one is there");
+            }
+            Warning::Stale => {
+                let message = "CRL is stale: revocation is unknown for all it is about, until a newer one comes";
+                tracing::error!(source, next_update = %end, last_error, "{message}");
+            }
+        }
     }
 }
 
@@ -164,46 +237,4 @@ fn log_use(source: &str, list: &Crl) {
         entries = list.entries(),
         "CRL in use"
     );
-}
-
-impl Stamp {
-    fn of(metadata: &std::fs::Metadata) -> Self {
-        Self {
-            size: metadata.len(),
-            modified: metadata.modified().ok(),
-            #[cfg(unix)]
-            inode: std::os::unix::fs::MetadataExt::ino(metadata),
-        }
-    }
-}
-
-/// Every list of a file: one in DER, or any number in PEM.
-fn read_lists(file: &mut File, max_size: u64, format: CrlFormat, path: &Path) -> Result<Vec<Crl>, Error> {
-    let io = |source| Error::Read { path: path.to_owned(), source };
-    let fail = |error| match error {
-        StreamError::Malformed(problem) => Error::Crl { path: path.to_owned(), problem },
-        StreamError::Io(source) => io(source),
-    };
-    let mut first = [0];
-    let read = file.read(&mut first).map_err(io)?;
-    let begins = first.get(..read).unwrap_or_default();
-    let input = begins.chain(file).take(max_size);
-    let is_der = match format {
-        CrlFormat::Asn1 => true,
-        CrlFormat::Pem => false,
-        CrlFormat::Auto => begins == [tag::SEQUENCE],
-    };
-    if is_der {
-        return Ok(vec![Crl::from_stream(input).map_err(fail)?]);
-    }
-    let mut blocks = PemBlocks::new(BufReader::with_capacity(256 * 1024, input));
-    let mut lists = Vec::new();
-    while blocks.next_block().map_err(io)? {
-        lists.push(Crl::from_stream(&mut blocks).map_err(fail)?);
-    }
-    if lists.is_empty() {
-        let problem = "holds no block `BEGIN X509 CRL`; is it the right file?".to_owned();
-        return Err(Error::Pem { path: path.to_owned(), problem });
-    }
-    Ok(lists)
 }

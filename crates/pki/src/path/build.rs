@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::certificate::Certificate;
+use crate::name::Name;
 use crate::path::budget::Budget;
 use crate::path::rules::Rules;
 use crate::path::validate;
@@ -15,15 +16,39 @@ use crate::verdict::{PathError, ValidPath};
 /// Longer paths than any PKI has; also the depth of the recursion.
 const MAX_PATH: usize = 20;
 const MAX_STEPS: usize = 32;
+/// More are never fetched for.
+const MAX_DEAD_ENDS: usize = 4;
 
-/// One judgement's search: what it searches among, and what it has learned.
-pub(crate) struct Search<'a> {
+/// What a search searches among.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pools<'a> {
     pub(crate) anchors: &'a BySubject,
     pub(crate) intermediates: &'a BySubject,
     /// What the client sent beside its own certificate.
     pub(crate) presented: &'a BySubject,
+    /// What was fetched because a certificate named where it is.
+    pub(crate) fetched: &'a BySubject,
+}
+
+impl<'a> Pools<'a> {
+    /// Every certificate of this subject that is no anchor.
+    fn below_anchors(&self, subject: &Name) -> impl Iterator<Item = &'a [Certificate]> {
+        [self.presented, self.intermediates, self.fetched].map(|pool| pool.named(subject)).into_iter()
+    }
+
+    /// Every certificate of this subject.
+    pub(crate) fn named(&self, subject: &Name) -> impl Iterator<Item = &'a Certificate> {
+        std::iter::once(self.anchors.named(subject)).chain(self.below_anchors(subject)).flatten()
+    }
+}
+
+/// One judgement's search: what it searches among, and what it has learned.
+pub(crate) struct Search<'a> {
+    pub(crate) pools: Pools<'a>,
     pub(crate) at: Time,
     pub(crate) budget: Budget,
+    /// Certificates above which it has been searched.
+    dead_ends: Vec<Certificate>,
     /// What was tried, in words.
     steps: Vec<String>,
     /// Outcomes of signature checks by the fingerprints of child and issuer.
@@ -51,14 +76,14 @@ enum Progress {
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(
-        anchors: &'a BySubject,
-        intermediates: &'a BySubject,
-        presented: &'a BySubject,
-        at: Time,
-    ) -> Self {
+    pub(crate) fn new(pools: Pools<'a>, at: Time) -> Self {
         let (budget, steps, signatures) = (Budget::new(), Vec::new(), HashMap::new());
-        Self { anchors, intermediates, presented, at, budget, steps, signatures }
+        Self { pools, at, budget, dead_ends: Vec::new(), steps, signatures }
+    }
+
+    /// The first certificates above which no path was found, where there was none at all.
+    pub(crate) fn dead_ends(&self) -> &[Certificate] {
+        &self.dead_ends
     }
 
     /// Tells a step, once, and no more than a person would read.
@@ -102,7 +127,7 @@ impl<'a> Search<'a> {
     fn climb(&mut self, path: &mut Vec<Certificate>, quest: &mut Quest<'_>) -> Result<(), PathError> {
         let Some(top) = path.last().cloned() else { return Ok(()) };
         let mut led_anywhere = false;
-        for anchor in best_first(&top, self.anchors.named(top.issuer())) {
+        for anchor in best_first(&top, self.pools.anchors.named(top.issuer())) {
             // A trust anchor that is presented as itself is no path (RFC 5280 section 6.1: n is at least 1).
             if anchor == top || quest.only_anchor.is_some_and(|only| *only != anchor) {
                 continue;
@@ -114,10 +139,8 @@ impl<'a> Search<'a> {
                 return Ok(());
             }
         }
-        let issuers: Vec<Certificate> = [self.presented, self.intermediates]
-            .iter()
-            .flat_map(|pool| best_first(&top, pool.named(top.issuer())))
-            .collect();
+        let issuers: Vec<Certificate> =
+            self.pools.below_anchors(top.issuer()).flat_map(|pool| best_first(&top, pool)).collect();
         for issuer in issuers {
             if path.len() >= MAX_PATH || path.iter().any(|below| same_ca(below, &issuer)) {
                 continue;
@@ -135,6 +158,9 @@ impl<'a> Search<'a> {
             if quest.found.len() >= quest.wanted {
                 return Ok(());
             }
+        }
+        if self.dead_ends.len() < MAX_DEAD_ENDS && !self.dead_ends.contains(&top) {
+            self.dead_ends.push(top.clone());
         }
         if !led_anywhere {
             self.tell(format!("{}: no certificate of its issuer is known", describe(path, None)));

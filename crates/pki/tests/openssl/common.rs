@@ -21,6 +21,11 @@ pub(crate) fn openssl_is_there() -> bool {
     there
 }
 
+/// Waits for what is asynchronous.
+pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
+}
+
 /// Extensions of a CA.
 pub(crate) const CA: &str = "basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\n\
                       subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid";

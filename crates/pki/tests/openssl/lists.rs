@@ -2,21 +2,29 @@
 
 use std::path::Path;
 
-use crate::common::{CA, CLIENT, Pki, openssl_is_there};
+use crate::common::{CA, CLIENT, Pki, openssl_is_there, wait};
 use postern_pki::{
-    Certificate, CrlLocation, CrlSettings, CrlSourceSettings, CrlStore, Revocation, RevocationMethod, RevocationReason,
-    Time, Trust, UnknownStatus, Verdict,
+    Certificate, CrlSettings, CrlSourceSettings, CrlStore, Fetcher, Location, Revocation, RevocationMethod,
+    RevocationReason, Time, Trust, UnknownStatus, Verdict,
 };
 
 fn source(name: &str, primary: &Path) -> CrlSourceSettings {
     CrlSourceSettings {
         name: name.to_owned(),
         format: Default::default(),
-        primary: CrlLocation::file(primary),
+        primary: Location::file(primary),
         secondary: None,
-        schedule: "every 1s".parse().unwrap(),
+        schedule: Some("every 1s".parse().unwrap()),
         enabled: true,
     }
+}
+
+fn open(settings: &CrlSettings, issuers: impl Iterator<Item = Certificate>) -> Result<CrlStore, postern_pki::Error> {
+    CrlStore::open(settings, issuers, Fetcher::local(), None)
+}
+
+fn refresh(crls: &CrlStore, only: Option<&str>) {
+    wait(crls.refresh(only));
 }
 
 struct World {
@@ -36,7 +44,7 @@ fn world() -> World {
 impl World {
     fn open(&self, sources: Vec<CrlSourceSettings>) -> CrlStore {
         let settings = CrlSettings { source: sources, ..CrlSettings::default() };
-        CrlStore::open(&settings, self.trust.certificates()).unwrap()
+        open(&settings, self.trust.certificates()).unwrap()
     }
 
     fn judge(&self, crls: &CrlStore) -> std::sync::Arc<Verdict> {
@@ -59,11 +67,11 @@ fn from_good_to_revoked_while_running() {
     assert!(matches!(world.revocation(&crls), Revocation::Good { source, .. } if source == "a"));
 
     let generation = crls.generation();
-    crls.refresh_now(None, Time::now());
+    refresh(&crls, None);
     assert_eq!(crls.generation(), generation, "an unchanged file changes nothing");
 
     world.pki.crl("a.crl", "root", &["1234"], 2);
-    crls.refresh_now(Some("a"), Time::now());
+    refresh(&crls, Some("a"));
     assert_ne!(crls.generation(), generation);
     let revoked = world.judge(&crls);
     let Revocation::Revoked { reason, at, .. } = &revoked.revocation else { panic!("{revoked:?}") };
@@ -110,7 +118,7 @@ fn a_bad_file_keeps_the_last_good_list() {
         assert!(matches!(world.revocation(&crls), Revocation::Revoked { .. }));
         std::fs::remove_file(&file).unwrap();
         std::fs::write(&file, &bytes).unwrap();
-        crls.refresh_now(None, Time::now());
+        refresh(&crls, None);
         let status = crls.status().remove(0);
         let error = status.last_error.unwrap();
         assert!(error.contains(expected), "{error}");
@@ -119,7 +127,7 @@ fn a_bad_file_keeps_the_last_good_list() {
         // The same file, good again, mends it.
         std::fs::remove_file(&file).unwrap();
         std::fs::write(&file, &good).unwrap();
-        crls.refresh_now(None, Time::now());
+        refresh(&crls, None);
         assert_eq!(crls.status()[0].last_error, None);
     }
 }
@@ -140,7 +148,7 @@ fn der_pem_and_the_secondary() {
         assert!(matches!(world.revocation(&crls), Revocation::Good { .. }), "{:?}", crls.status());
     }
     let mut with_secondary = source("two", &world.pki.path("missing.crl"));
-    with_secondary.secondary = Some(CrlLocation::file(world.pki.path("a.crl")));
+    with_secondary.secondary = Some(Location::file(world.pki.path("a.crl")));
     let crls = world.open(vec![with_secondary]);
     assert!(matches!(world.revocation(&crls), Revocation::Good { .. }), "{:?}", crls.status());
     assert!(crls.status()[0].last_error.as_ref().unwrap().contains("missing.crl"), "the primary's failure is told");
@@ -167,11 +175,11 @@ fn unknown_says_why() {
     world.pki.crl_by("short.crl", "root", &[], 1, &["-crlsec", "1"]);
     let mut settings = CrlSettings { source: vec![source("s", &world.pki.path("short.crl"))], ..Default::default() };
     let stale_at = Time::from_unix(Time::now().unix() + 3600);
-    let crls = CrlStore::open(&settings, world.trust.certificates()).unwrap();
+    let crls = open(&settings, world.trust.certificates()).unwrap();
     let verdict = world.trust.verify(&[&world.client], &crls, stale_at);
     assert!(matches!(verdict.revocation, Revocation::Unknown(UnknownStatus::Stale { .. })), "{verdict:?}");
     settings.grace = "2h".parse().unwrap();
-    let crls = CrlStore::open(&settings, world.trust.certificates()).unwrap();
+    let crls = open(&settings, world.trust.certificates()).unwrap();
     let verdict = world.trust.verify(&[&world.client], &crls, stale_at);
     assert!(matches!(verdict.revocation, Revocation::Good { .. }), "{verdict:?}");
 }
@@ -192,7 +200,7 @@ fn a_list_without_a_known_issuer_counts_for_chains_that_bring_one() {
     let verdict = world.trust.verify(&[&below, &sub], &crls, Time::now());
     assert!(matches!(verdict.revocation, Revocation::Good { .. }), "{verdict:?}");
     world.pki.crl("sub.crl", "sub", &["1234"], 2);
-    crls.refresh_now(None, Time::now());
+    refresh(&crls, None);
     let verdict = world.trust.verify(&[&below, &sub], &crls, Time::now());
     assert!(matches!(verdict.revocation, Revocation::Revoked { .. }), "{verdict:?}");
 }
@@ -269,14 +277,14 @@ fn due_as_scheduled() {
     let file = world.pki.path("a.crl");
     world.pki.crl("a.crl", "root", &[], 1);
     let mut hourly = source("a", &file);
-    hourly.schedule = "every 1h".parse().unwrap();
+    hourly.schedule = Some("every 1h".parse().unwrap());
     let crls = world.open(vec![hourly]);
     let now = Time::now();
     world.pki.crl("a.crl", "root", &["1234"], 2);
-    let due = crls.refresh_due(now).unwrap();
+    let due = wait(crls.refresh_due(now)).unwrap();
     assert!(due > now && due <= now.plus(std::time::Duration::from_secs(3600)));
     assert!(matches!(world.revocation(&crls), Revocation::Good { .. }), "not yet looked at");
-    crls.refresh_due(due);
+    wait(crls.refresh_due(due));
     assert!(matches!(world.revocation(&crls), Revocation::Revoked { .. }));
 }
 
@@ -302,7 +310,7 @@ fn lists_signed_in_every_way() {
         pki.crl_by("a.crl", &root, &["1234"], 1, &[&["-crldays", "30"], more].concat());
         let trust = pki.trust_by(&root, |settings| settings.revocation = vec![RevocationMethod::Crl]);
         let settings = CrlSettings { source: vec![source("a", &pki.path("a.crl"))], ..CrlSettings::default() };
-        let crls = CrlStore::open(&settings, trust.certificates()).unwrap();
+        let crls = open(&settings, trust.certificates()).unwrap();
         let verdict = trust.verify(&[&client], &crls, Time::now());
         let revoked = matches!(verdict.revocation, Revocation::Revoked { .. });
         assert_eq!(revoked, accepted, "{kind} {more:?}: {}", verdict.revocation);

@@ -1,11 +1,13 @@
 //! From settings to parts: names are looked up, files are read, and every problem is collected.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::Profile;
 use directory::Directory;
-use pki::{CrlStore, Trust};
+use pki::{CrlStore, Fetcher, IssuerStore, Knowledge, OcspStore, RevocationMethod, Trust, Verifier};
 use policy::{Access, MailFlowPolicy, SenderGroup, SenderGroups, SmtpAuth, TlsRule};
 use protocol::Domain;
 use serde_spanned::Spanned;
@@ -46,9 +48,11 @@ impl<'a> Assembly<'a> {
         let tls = self.required("tls", settings.tls.as_ref(), "[tls] with certificate and key").cloned();
         let server_key = tls.as_ref().and_then(|tls| self.server_key(tls));
         let trusts = self.trusts(&settings.trust, settings.crl.check_inbound);
-        let crls = self.crls(&settings, &trusts);
+        let state_folder = state_dir.as_ref().map(|dir: &PathBuf| dir.join("crl"));
+        let knowledge = self.knowledge(&settings, &trusts, state_folder.as_deref());
         let directories = self.directories(&settings.directory);
-        let profiles = self.profiles(&settings.authentication, &trusts, &directories, &crls);
+        let verifiers = knowledge.as_ref().map(|knowledge| (knowledge, settings.fetch.max_wait.0));
+        let profiles = self.profiles(&settings.authentication, &trusts, &directories, verifiers);
         let policies = self.policies(&settings.policy);
         self.listener_names(&settings.listener);
         let listeners = match (&tls, &server_key) {
@@ -67,7 +71,7 @@ impl<'a> Assembly<'a> {
             trace: settings.trace,
             server_key: server_key?,
             trusts: trusts.built.into_values().collect(),
-            crls: crls?,
+            knowledge: knowledge?,
             directories: directories.built.into_values().collect(),
             listeners,
             courier: courier?,
@@ -165,14 +169,64 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    fn crls(&mut self, settings: &Settings, trusts: &Parts<Arc<Trust>>) -> Option<CrlStore> {
-        let checked = trusts.built.values().any(|trust| trust.checks_revocation());
-        let issuers = trusts.built.values().flat_map(|trust| trust.certificates());
-        if checked && settings.crl.source.is_empty() {
-            let problem = Problem::warning(None, "crl", "revocation is to be checked, and there is no [[crl.source]]");
-            self.problems.push(problem.mend("add a [[crl.source]] for each issuing CA"));
+    /// Lists, OCSP answers and fetched issuers; nothing is fetched yet.
+    fn knowledge(
+        &mut self,
+        settings: &Settings,
+        trusts: &Parts<Arc<Trust>>,
+        folder: Option<&Path>,
+    ) -> Option<Knowledge> {
+        let fetcher = match Fetcher::new(&settings.fetch) {
+            Ok(fetcher) => fetcher,
+            Err(error) => {
+                self.problems.push(Problem::error(None, "fetch.ca", &error.to_string()));
+                return None;
+            }
+        };
+        self.fetch_warnings(settings, trusts);
+        let crls = self.crls(settings, trusts, fetcher.clone(), folder)?;
+        let ocsp = OcspStore::new(&settings.ocsp, fetcher.clone());
+        Some(Knowledge::new(crls, ocsp, IssuerStore::new(fetcher)))
+    }
+
+    /// What is asked for, and can't be had.
+    fn fetch_warnings(&mut self, settings: &Settings, trusts: &Parts<Arc<Trust>>) {
+        let mut warn = |key: &str, message: &str, mend: &str| {
+            self.problems.push(Problem::warning(None, key, message).mend(mend));
+        };
+        let uses = |method| trusts.built.values().any(|trust| trust.settings().revocation.contains(&method));
+        let nowhere = settings.fetch.allowed_hosts.is_empty();
+        let allow = "write fetch.allowed_hosts = [\"ocsp.example.mil\"], or \".example.mil\" for all below it";
+        if uses(RevocationMethod::Crl) && settings.crl.source.is_empty() && !settings.crl.follow_distribution_points {
+            let message = "revocation is to be checked by lists, and there is no [[crl.source]]";
+            warn("crl", message, "add a [[crl.source]] for each issuing CA");
         }
-        match CrlStore::open(&settings.crl, issuers) {
+        if uses(RevocationMethod::Ocsp) && settings.ocsp.responder.is_empty() && nowhere {
+            let message = "revocation is to be checked by OCSP, and no responder may be asked";
+            warn("ocsp", message, &format!("{allow}, or add an [[ocsp.responder]]"));
+        }
+        if settings.crl.follow_distribution_points && nowhere {
+            warn("crl.follow_distribution_points", "no host is allowed, so none is followed", allow);
+        }
+        if trusts.built.values().any(|trust| trust.settings().fetch_issuers) && nowhere {
+            warn("fetch_issuers", "no host is allowed, so no issuer is fetched", allow);
+        }
+        for trust in settings.ocsp.responder.iter().filter_map(|responder| responder.trust.as_ref()) {
+            if !trusts.built.contains_key(trust) && !trusts.broken.contains(trust) {
+                warn("ocsp.responder.trust", &format!("there is no [trust.{trust}]"), "name a trust, or leave it out");
+            }
+        }
+    }
+
+    fn crls(
+        &mut self,
+        settings: &Settings,
+        trusts: &Parts<Arc<Trust>>,
+        fetcher: Fetcher,
+        folder: Option<&Path>,
+    ) -> Option<CrlStore> {
+        let issuers = trusts.built.values().flat_map(|trust| trust.certificates());
+        match CrlStore::open(&settings.crl, issuers, fetcher, folder) {
             Ok(store) => {
                 for source in store.status() {
                     let Some(error) = source.last_error else { continue };
@@ -206,7 +260,7 @@ impl<'a> Assembly<'a> {
         settings: &Named<auth::Settings>,
         trusts: &Parts<Arc<Trust>>,
         directories: &Parts<Arc<Directory>>,
-        crls: &Option<CrlStore>,
+        verifiers: Option<(&Knowledge, Duration)>,
     ) -> Parts<Arc<Profile>> {
         self.each("authentication", settings, |this, name, spanned| {
             let settings = spanned.get_ref();
@@ -241,8 +295,10 @@ impl<'a> Assembly<'a> {
                 broken |= found.is_none();
                 found.cloned()
             });
-            let crls = crls.clone()?;
-            (!broken).then(|| Arc::new(Profile::new(name, settings, certificate, password, crls)))
+            let (knowledge, max_wait) = verifiers?;
+            let certificate =
+                certificate.map(|(trust, directory)| (Verifier::new(trust, knowledge.clone(), max_wait), directory));
+            (!broken).then(|| Arc::new(Profile::new(name, settings, certificate, password)))
         })
     }
 

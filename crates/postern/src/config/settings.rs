@@ -24,6 +24,10 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) crl: pki::CrlSettings,
     #[serde(default)]
+    pub(crate) ocsp: pki::OcspSettings,
+    #[serde(default)]
+    pub(crate) fetch: pki::FetchSettings,
+    #[serde(default)]
     pub(crate) directory: Named<directory::Settings>,
     #[serde(default)]
     pub(crate) authentication: Named<auth::Settings>,

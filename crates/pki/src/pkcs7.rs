@@ -1,0 +1,30 @@
+//! `certs-only` messages (RFC 5652, as RFC 5280 section 4.2.2.1 names them): certificates in a SignedData that signs nothing.
+
+use crate::certificate::Certificate;
+use crate::der::{Malformed, Reader, tag};
+use crate::oid;
+
+/// The certificates of a `certs-only` message that can be read, no more than `most`.
+pub(crate) fn certificates(der: &[u8], most: usize) -> Result<Vec<Certificate>, Malformed> {
+    const FIELD: &str = "SignedData";
+    let mut outer = Reader::new(der);
+    let mut content = outer.sequence("ContentInfo")?;
+    outer.finish("ContentInfo")?;
+    if content.oid("contentType")? != oid::SIGNED_DATA {
+        return Err(Malformed::new("contentType", "not signed-data"));
+    }
+    let mut explicit = content.take(tag::context_constructed(0), "content")?.contents();
+    let mut signed = explicit.sequence(FIELD)?;
+    signed.integer("version")?;
+    signed.take(tag::SET, "digestAlgorithms")?;
+    signed.take(tag::SEQUENCE, "encapContentInfo")?;
+    let Some(set) = signed.optional(tag::context_constructed(0), "certificates")? else { return Ok(Vec::new()) };
+    let mut set = set.contents();
+    let mut certificates = Vec::new();
+    while !set.is_empty() && certificates.len() < most {
+        // Other choices than a certificate have other tags, and are passed over.
+        let choice = set.any("certificates")?;
+        certificates.extend(Certificate::from_der(choice.raw));
+    }
+    Ok(certificates)
+}
