@@ -9,4 +9,7 @@ pub(crate) mod fetcher;
 mod http;
 mod ldap;
 mod connection;
-pub(crate) mod error;
+mod error;
+
+pub use error::FetchError;
+pub use fetcher::Fetcher;

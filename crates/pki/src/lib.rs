@@ -71,24 +71,21 @@ pub use der::Malformed;
 pub use describe::Described;
 pub use error::Error;
 pub use extensions::{Extension, KeyUsage};
-pub use fetch::error::FetchError;
-pub use fetch::fetcher::Fetcher;
+pub use fetch::{FetchError, Fetcher};
 pub use general_name::GeneralName;
 pub use identity::{FieldProblem, Identity, IdentityField};
 pub use issuers::IssuerStore;
 pub use knowledge::Knowledge;
 pub use location::{HttpUrl, LdapUrl, Location};
 pub use name::Name;
-pub use ocsp::staple::{NoStaple, Staple, staple};
-pub use ocsp::store::OcspStore;
+pub use ocsp::{NoStaple, OcspStore, Staple, staple};
 pub use oid::{BadOid, Oid};
 pub use pem::MAX_BUNDLE;
-pub use settings::crl::{CrlFormat, CrlSettings, CrlSourceSettings};
-pub use settings::fetch::{FetchSettings, HostPattern};
-pub use settings::ocsp::{CertIdHash, OcspSettings, ResponderSettings};
-pub use settings::schedule::Schedule;
-pub use settings::span::Span;
-pub use settings::{AllowedHash, KeyPurpose, KeyType, OnUnknownStatus, PolicyOid, RevocationMethod, TrustSettings};
+pub use settings::{
+    AllowedHash, CertIdHash, CrlFormat, CrlSettings, CrlSourceSettings, FetchSettings, HostPattern, KeyPurpose,
+    KeyType, OcspSettings, OnUnknownStatus, PolicyOid, ResponderSettings, RevocationMethod, Schedule, Span,
+    TrustSettings,
+};
 pub use signature::{Hash, POSSESSION_SCHEMES, SignatureError, TlsVersion, verify_possession};
 pub use time::Time;
 pub use trust::Trust;

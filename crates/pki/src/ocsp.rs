@@ -5,7 +5,10 @@
 //! another library than ours.
 
 pub(crate) mod store;
-pub(crate) mod staple;
+mod staple;
 pub(crate) mod answer;
 pub(crate) mod response;
 mod request;
+
+pub use staple::{NoStaple, Staple, staple};
+pub use store::OcspStore;

@@ -1,10 +1,16 @@
 //! The settings of `[trust.NAME]`, `[crl]`, `[ocsp]` and `[fetch]`, as they stand in the file.
 
-pub(crate) mod crl;
-pub(crate) mod ocsp;
-pub(crate) mod fetch;
-pub(crate) mod schedule;
-pub(crate) mod span;
+mod crl;
+mod ocsp;
+mod fetch;
+mod schedule;
+mod span;
+
+pub use crl::{CrlFormat, CrlSettings, CrlSourceSettings};
+pub use fetch::{FetchSettings, HostPattern};
+pub use ocsp::{CertIdHash, OcspSettings, ResponderSettings};
+pub use schedule::Schedule;
+pub use span::Span;
 
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::fetch::fetcher::NamedBy;
 use crate::location::Location;
 use crate::pool::BySubject;
-use crate::settings::crl::CrlFormat;
+use crate::settings::CrlFormat;
 
 /// One look at one source: all that it needs, so that nothing is locked while it lasts.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use crate::crl::keep::Keep;
 use crate::crl::reading::{Errand, Report, Success};
 use crate::crl::state::State;
 use crate::crl::store::{CrlStore, Means};
-use crate::fetch::error::FetchError;
+use crate::fetch::FetchError;
 use crate::fetch::fetcher::{Fetched, Limits, Object, Validators};
 use crate::location::Location;
 use crate::time::Time;

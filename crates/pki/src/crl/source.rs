@@ -11,7 +11,7 @@ use crate::fetch::fetcher::NamedBy;
 use crate::location::Location;
 use crate::pool::BySubject;
 use crate::random;
-use crate::settings::crl::CrlSourceSettings;
+use crate::settings::CrlSourceSettings;
 use crate::time::Time;
 
 /// A source and what is known from it.

@@ -20,7 +20,7 @@ use crate::flight::Flights;
 use crate::location::Location;
 use crate::name::Name;
 use crate::pool::BySubject;
-use crate::settings::crl::{CrlFormat, CrlSettings, CrlSourceSettings};
+use crate::settings::{CrlFormat, CrlSettings, CrlSourceSettings};
 use crate::time::Time;
 
 /// The lists in use; cheap to clone, shared by all.

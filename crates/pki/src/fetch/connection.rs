@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::certificate::Certificate;
 use crate::error::Error;
-use crate::fetch::error::FetchError;
+use crate::fetch::FetchError;
 
 /// A connection with or without TLS.
 pub(crate) enum Connection {

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWrite};
 
 use crate::error::Error;
+use crate::fetch::FetchError;
 use crate::fetch::connection::Connector;
-use crate::fetch::error::FetchError;
 use crate::fetch::http::{self, Answer, Ask};
 use crate::fetch::ldap::{self, Values};
 use crate::location::{HttpUrl, Location};
-use crate::settings::fetch::{FetchSettings, HostPattern};
+use crate::settings::{FetchSettings, HostPattern};
 
 /// Fetches; cheap to clone.
 #[derive(Clone)]

@@ -8,8 +8,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
+use crate::fetch::FetchError;
 use crate::fetch::connection::Connector;
-use crate::fetch::error::FetchError;
 use crate::fetch::fetcher::{Fetched, Validators};
 use crate::location::HttpUrl;
 

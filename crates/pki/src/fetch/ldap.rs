@@ -4,8 +4,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Bu
 
 use crate::der::tag;
 use crate::der::write::{element, integer};
+use crate::fetch::FetchError;
 use crate::fetch::connection::Connector;
-use crate::fetch::error::FetchError;
 use crate::location::LdapUrl;
 
 // RFC 4511 section 4.2 and below: [APPLICATION n], constructed.

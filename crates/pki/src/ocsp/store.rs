@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::access::{self, Access};
 use crate::certificate::Certificate;
-use crate::fetch::error::FetchError;
+use crate::fetch::FetchError;
 use crate::fetch::fetcher::{Fetcher, Limits, NamedBy, Object};
 use crate::flight::Flights;
 use crate::location::{HttpUrl, Location};
@@ -22,7 +22,7 @@ use crate::ocsp::answer::{Answer, BadAnswer, Expected};
 use crate::ocsp::request::{CertId, Nonce, request};
 use crate::ocsp::response::{CertStatus, MAX_RESPONSE};
 use crate::random;
-use crate::settings::ocsp::OcspSettings;
+use crate::settings::OcspSettings;
 use crate::time::Time;
 
 /// The OCSP answers at hand; cheap to clone, shared by all trusts.

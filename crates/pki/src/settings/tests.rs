@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use super::crl::{CrlFormat, CrlSettings};
-use super::schedule::Schedule;
 use super::*;
 
 fn trust(text: &str) -> Result<TrustSettings, String> {
