@@ -83,7 +83,7 @@ impl Source {
     pub(crate) fn reconfigured(mut self, settings: CrlSourceSettings) -> Self {
         let same_format = self.settings.format == settings.format;
         self.seen.retain(|_, seen| same_format && seen.error.is_none());
-        Self { settings, next_look: None, ..self }
+        Self { settings, next_look: None, failures: 0, ..self }
     }
 
     /// What a look at it needs.
