@@ -148,7 +148,7 @@ impl Profile {
         if let (Some(leaf), Some(directory)) = (&verdict.leaf, &profile.directory)
             && self.asks(&facts)
         {
-            let answer = directory.certificate_query(&certificate_tokens(leaf, at)).await;
+            let answer = directory.certificate_query(|wanted| certificate_tokens(leaf, at, wanted)).await;
             facts.query = query_fact(answer);
             steps.push(format!("directory {}: {}", directory.name(), told(&facts.query)));
         }

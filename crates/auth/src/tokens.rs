@@ -1,33 +1,50 @@
 //! A certificate's fields as query tokens: `directory` knows no certificates.
 
+use std::collections::BTreeSet;
+
 use directory::{Token, Tokens};
 use pki::{Certificate, FieldProblem, Identity, IdentityField, Time};
 
-/// Everything a certificate query can ask about, at the instant `at`.
-pub fn certificate_tokens(certificate: &Certificate, at: Time) -> Tokens {
+/// What a certificate query wants of a certificate, at the instant `at`. Only that: some values cost more than the query.
+pub fn certificate_tokens(certificate: &Certificate, at: Time, wanted: &BTreeSet<Token>) -> Tokens {
     let identity = Identity::of(certificate);
     let mut tokens = Tokens::new();
-    // Beyond the calendar of the clock there is no {t}, and what needs it matches nobody.
-    if let Ok(now) = jiff::Timestamp::from_second(at.unix()) {
-        tokens.set_now(now);
-    }
-    for (token, field) in FIELDS {
-        put(&mut tokens, token, identity.get(field).map(str::to_owned));
-    }
-    tokens.set(Token::Certificate, certificate.der());
-    let serial = identity.get(IdentityField::SerialHex);
-    put(&mut tokens, Token::SerialUpperHex, serial.map(str::to_uppercase));
-    put(&mut tokens, Token::SerialHexColon, serial.map(|serial| octets(serial).collect::<Vec<_>>().join(":")));
-    put(&mut tokens, Token::CertificateExact, certificate_exact(&identity));
-    put(&mut tokens, Token::AltSecIdSki, prefixed("X509:<SKI>", identity.get(IdentityField::SubjectKeyId)));
-    // Microsoft's name and text say "public key"; what is entered, and matched, is the certificate's thumbprint.
-    put(&mut tokens, Token::AltSecIdSha1PublicKey, prefixed("X509:<SHA1-PUKEY>", identity.get(IdentityField::Sha1)));
-    put(&mut tokens, Token::AltSecIdRfc822, prefixed("X509:<RFC822>", identity.get(IdentityField::Rfc822Name)));
-    match issuer_serial(&identity) {
-        Ok(value) => tokens.set(Token::AltSecIdIssuerSerial, value),
-        Err(why) => tokens.set_unusable(Token::AltSecIdIssuerSerial, why),
+    for &token in wanted {
+        match token {
+            // Beyond the calendar of the clock there is no {t}, and what needs it matches nobody.
+            Token::Now => {
+                if let Ok(now) = jiff::Timestamp::from_second(at.unix()) {
+                    tokens.set_now(now);
+                }
+            }
+            Token::Certificate => tokens.set(token, certificate.der()),
+            Token::AltSecIdIssuerSerial => match issuer_serial(&identity) {
+                Ok(value) => tokens.set(token, value),
+                Err(why) => tokens.set_unusable(token, why),
+            },
+            _ => put(&mut tokens, token, value(token, &identity)),
+        }
     }
     tokens
+}
+
+fn value(token: Token, identity: &Identity) -> Result<String, FieldProblem> {
+    let field = |field| identity.get(field);
+    match token {
+        Token::SerialUpperHex => field(IdentityField::SerialHex).map(str::to_uppercase),
+        Token::SerialHexColon => {
+            field(IdentityField::SerialHex).map(|serial| octets(serial).collect::<Vec<_>>().join(":"))
+        }
+        Token::CertificateExact => certificate_exact(identity),
+        Token::AltSecIdSki => prefixed("X509:<SKI>", field(IdentityField::SubjectKeyId)),
+        // Microsoft's name and text say "public key"; what is entered, and matched, is the certificate's thumbprint.
+        Token::AltSecIdSha1PublicKey => prefixed("X509:<SHA1-PUKEY>", field(IdentityField::Sha1)),
+        Token::AltSecIdRfc822 => prefixed("X509:<RFC822>", field(IdentityField::Rfc822Name)),
+        _ => {
+            let row = FIELDS.iter().find(|row| row.0 == token);
+            row.map_or(Err(FieldProblem::Absent), |row| field(row.1).map(str::to_owned))
+        }
+    }
 }
 
 const FIELDS: [(Token, IdentityField); 17] = [

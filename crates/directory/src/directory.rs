@@ -1,5 +1,6 @@
 //! One configured directory: the two questions a session asks of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,13 +13,15 @@ use crate::people_file::{PeopleFile, Reload};
 use crate::record::Record;
 use crate::settings::{Kind, Settings};
 use crate::template::Template;
-use crate::tokens::{Token, Tokens};
+use crate::tokens::{Query, Token, Tokens};
 
 /// A directory, ready to be asked.
 #[derive(Debug)]
 pub struct Directory {
     name: String,
     certificate_filter: Option<Template>,
+    /// What that filter asks of a certificate.
+    certificate_tokens: BTreeSet<Token>,
     login_filter: Template,
     allowance: Option<Template>,
     file: Arc<PeopleFile>,
@@ -133,7 +136,17 @@ impl Directory {
         certificate_filter.iter().chain([&login_filter]).chain(&allowance).for_each(|template| wants.of(template));
         let file = Arc::new(PeopleFile::open(settings.path.clone(), wants)?);
         let verifier = Verifier::new(std::thread::available_parallelism().map_or(1, usize::from));
-        Ok(Self { name: name.to_owned(), certificate_filter, login_filter, allowance, file, verifier })
+        let asks = |token: &Token| certificate_filter.as_ref().is_some_and(|filter: &Template| filter.uses(*token));
+        let certificate_tokens = Token::of(Query::Certificate).filter(asks).collect();
+        Ok(Self {
+            name: name.to_owned(),
+            certificate_filter,
+            certificate_tokens,
+            login_filter,
+            allowance,
+            file,
+            verifier,
+        })
     }
 
     /// The NAME of `[directory.NAME]`.
@@ -175,12 +188,12 @@ impl Directory {
         self.verifier.runs()
     }
 
-    /// Whose certificate gave these tokens?
-    pub async fn certificate_query(&self, tokens: &Tokens) -> CertificateMatch {
+    /// Whose certificate is it? `tokens` gives what is asked of it, and is asked for no more than that.
+    pub async fn certificate_query(&self, tokens: impl FnOnce(&BTreeSet<Token>) -> Tokens + Send) -> CertificateMatch {
         let people = self.file.people();
         let (found, why) = match &self.certificate_filter {
-            None => people.by_certificate(tokens),
-            Some(template) => match template.resolve(tokens) {
+            None => people.by_certificate(&tokens(people.certificate_tokens())),
+            Some(template) => match template.resolve(&tokens(&self.certificate_tokens)) {
                 Err(no_value) => return CertificateMatch::Nobody { why: format!("{template}: {no_value}") },
                 Ok(filter) => {
                     let why = format!("no entry matches {filter}");

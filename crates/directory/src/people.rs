@@ -54,6 +54,8 @@ pub(crate) struct People {
     records: Vec<Arc<Record>>,
     /// One field of each `certificate` table, the rarest one: its normal value → person and table.
     certificates: BTreeMap<Token, HashMap<String, Vec<(Place, usize)>>>,
+    /// Every field that a `certificate` table names.
+    certificate_tokens: BTreeSet<Token>,
     /// Attribute → folded value → people.
     attributes: BTreeMap<String, HashMap<String, Vec<Place>>>,
     dummy: Hash,
@@ -73,6 +75,11 @@ impl People {
         let dummy = Hash::dummy(&usual_cost(&records))?;
         Ok(Self {
             certificates: index_certificates(&records),
+            certificate_tokens: records
+                .iter()
+                .flat_map(|record| record.certificates.iter().flatten())
+                .map(|(token, _)| *token)
+                .collect(),
             attributes: index_attributes(&records, &wants.equal),
             dummy,
             notes: notes(&records, wants),
@@ -105,7 +112,12 @@ impl People {
         &self.dummy
     }
 
-    /// Who has a `certificate` table whose every field is the certificate's; beside it, what was asked, for the log.
+    /// What `certificate` tables ask of a certificate.
+    pub(crate) fn certificate_tokens(&self) -> &BTreeSet<Token> {
+        &self.certificate_tokens
+    }
+
+    /// Who has a `certificate` table whose every field is the certificate's; for nobody also what was asked, for the log.
     pub(crate) fn by_certificate(&self, tokens: &Tokens) -> (Found, String) {
         let mut values: BTreeMap<Token, Result<String, NoValue>> = BTreeMap::new();
         let mut value_of = |token: Token| values.entry(token).or_insert_with(|| spelled(tokens, token)).clone();
@@ -123,12 +135,16 @@ impl People {
                 }
             }
         }
+        let found = self.found(places);
+        if !matches!(found, Found::Nobody) {
+            return (found, String::new());
+        }
         let asked = values.into_iter().map(|(token, value)| match value {
             Ok(value) => format!("{token} = {value:?}"),
             Err(why) => why.to_string(),
         });
         let asked = asked.collect::<Vec<_>>().join(", ");
-        (self.found(places), format!("no person's certificate table matches ({asked})"))
+        (found, format!("no person's certificate table matches ({asked})"))
     }
 
     /// Who the filter matches: by an index where the filter has an equality that everybody it matches must satisfy.

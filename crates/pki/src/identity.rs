@@ -1,8 +1,8 @@
 //! What a certificate says about its holder, as plain data for queries: each field a value, or the reason there is
 //! none. Nothing here is trusted before the path is valid.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::certificate::Certificate;
 use crate::der::{Reader, tag};
@@ -51,7 +51,7 @@ pub enum IdentityField {
 }
 
 impl IdentityField {
-    /// Every field, in the order that `certificate show` prints them.
+    /// Every field, in the order of the variants.
     pub const ALL: [Self; 17] = [
         Self::CommonName,
         Self::Organization,
@@ -120,39 +120,17 @@ pub enum FieldProblem {
     BadForm,
 }
 
-/// The identity fields of one certificate.
+/// The identity fields of one certificate, each read out of it when it is first asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity(BTreeMap<IdentityField, Result<String, FieldProblem>>);
+pub struct Identity {
+    certificate: Certificate,
+    fields: [OnceLock<Value>; IdentityField::ALL.len()],
+}
 
 impl Identity {
-    /// Reads every field out of a certificate.
+    /// What `certificate` says.
     pub fn of(certificate: &Certificate) -> Self {
-        let subject = certificate.subject();
-        let issuer = certificate.issuer();
-        let common_name = last_common_name(subject);
-        let fields = [
-            (IdentityField::Edipi, common_name.clone().and_then(|name| edipi(&name))),
-            (IdentityField::CommonName, common_name),
-            (IdentityField::Organization, only_attribute(subject, oid::ORGANIZATION)),
-            (IdentityField::OrganizationalUnit, only_attribute(subject, oid::ORGANIZATIONAL_UNIT)),
-            (IdentityField::Country, only_attribute(subject, oid::COUNTRY)),
-            (IdentityField::SubjectDn, whole(subject)),
-            (IdentityField::SerialDecimal, Ok(certificate.serial().decimal())),
-            (IdentityField::SerialHex, Ok(certificate.serial().hex())),
-            (IdentityField::Rfc822Name, rfc822_name(certificate)),
-            (IdentityField::Upn, only(upns(certificate))),
-            (IdentityField::FascN, only(fasc_ns(certificate))),
-            (IdentityField::CardUuid, only(card_uuids(certificate))),
-            (IdentityField::IssuerDn, whole(issuer)),
-            (IdentityField::IssuerCommonName, last_common_name(issuer)),
-            (
-                IdentityField::SubjectKeyId,
-                certificate.subject_key_id().map(hex::lower).ok_or(FieldProblem::Absent).and_then(clean),
-            ),
-            (IdentityField::Sha1, Ok(hex::lower(&certificate.sha1()))),
-            (IdentityField::Sha256, Ok(hex::lower(certificate.sha256()))),
-        ];
-        Self(fields.into_iter().collect())
+        Self { certificate: certificate.clone(), fields: Default::default() }
     }
 
     /// The value of a field.
@@ -160,11 +138,33 @@ impl Identity {
     /// # Errors
     /// [`FieldProblem`] where there is no one clean value; never a guess.
     pub fn get(&self, field: IdentityField) -> Result<&str, FieldProblem> {
-        match self.0.get(&field) {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(problem)) => Err(*problem),
-            None => Err(FieldProblem::Absent),
+        let value = self.fields.get(field as usize).ok_or(FieldProblem::Absent)?;
+        value.get_or_init(|| read(&self.certificate, field)).as_deref().map_err(|problem| *problem)
+    }
+}
+
+fn read(certificate: &Certificate, field: IdentityField) -> Value {
+    let (subject, issuer) = (certificate.subject(), certificate.issuer());
+    match field {
+        IdentityField::Edipi => last_common_name(subject).and_then(|name| edipi(&name)),
+        IdentityField::CommonName => last_common_name(subject),
+        IdentityField::Organization => only_attribute(subject, oid::ORGANIZATION),
+        IdentityField::OrganizationalUnit => only_attribute(subject, oid::ORGANIZATIONAL_UNIT),
+        IdentityField::Country => only_attribute(subject, oid::COUNTRY),
+        IdentityField::SubjectDn => whole(subject),
+        IdentityField::SerialDecimal => Ok(certificate.serial().decimal()),
+        IdentityField::SerialHex => Ok(certificate.serial().hex()),
+        IdentityField::Rfc822Name => rfc822_name(certificate),
+        IdentityField::Upn => only(upns(certificate)),
+        IdentityField::FascN => only(fasc_ns(certificate)),
+        IdentityField::CardUuid => only(card_uuids(certificate)),
+        IdentityField::IssuerDn => whole(issuer),
+        IdentityField::IssuerCommonName => last_common_name(issuer),
+        IdentityField::SubjectKeyId => {
+            certificate.subject_key_id().map(hex::lower).ok_or(FieldProblem::Absent).and_then(clean)
         }
+        IdentityField::Sha1 => Ok(hex::lower(&certificate.sha1())),
+        IdentityField::Sha256 => Ok(hex::lower(certificate.sha256())),
     }
 }
 

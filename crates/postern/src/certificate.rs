@@ -1,5 +1,6 @@
 //! `postern certificate`: what is in a certificate, and whether it would be accepted.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,10 +47,11 @@ fn show(file: &Path) -> ExitCode {
 }
 
 fn tokens(leaf: &Certificate) -> comfy_table::Table {
-    let tokens = certificate_tokens(leaf, Time::now());
-    let mut rows = table();
     // {cert} is the certificate itself, and nothing to read.
-    for token in Token::of(Query::Certificate).filter(|token| *token != Token::Certificate) {
+    let wanted: BTreeSet<Token> = Token::of(Query::Certificate).filter(|token| *token != Token::Certificate).collect();
+    let tokens = certificate_tokens(leaf, Time::now(), &wanted);
+    let mut rows = table();
+    for token in wanted {
         let value = match tokens.text(token) {
             Ok(value) => value.to_owned(),
             Err(why) => format!("— {why}"),

@@ -1,6 +1,6 @@
 use demo::certificate::{AltName, COMMON_NAME, Name, ORGANIZATION, Template};
 use demo::{Ca, der};
-use directory::NoValue;
+use directory::{NoValue, Query};
 
 use super::*;
 
@@ -12,7 +12,11 @@ const STATE: &[u64] = &[2, 5, 4, 8];
 /// The tokens of a certificate that `ca` issues for a template.
 fn issue(ca: &Ca, template: &Template) -> Tokens {
     let issued = ca.issue(template).unwrap();
-    certificate_tokens(&Certificate::from_der(&issued.chain[0]).unwrap(), at())
+    certificate_tokens(&Certificate::from_der(&issued.chain[0]).unwrap(), at(), &all())
+}
+
+fn all() -> BTreeSet<Token> {
+    Token::of(Query::Certificate).collect()
 }
 
 fn at() -> Time {
@@ -31,7 +35,7 @@ fn every_token_of_a_common_access_card() {
     template.names.push(AltName::Uri("urn:uuid:F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6".to_owned()));
     let issued = ca(issuer).issue(&template).unwrap();
     let certificate = Certificate::from_der(&issued.chain[0]).unwrap();
-    let tokens = certificate_tokens(&certificate, at());
+    let tokens = certificate_tokens(&certificate, at(), &all());
     for (token, expected) in [
         (Token::Now, "20261124080000Z"),
         (Token::CommonName, "DOE.JANE.A.1234567890"),
