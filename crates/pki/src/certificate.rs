@@ -275,6 +275,27 @@ impl Serial {
         Self(octets.into())
     }
 
+    /// From hexadecimal digits, with or without colons between them: `73:c1:59` or `73c159`. `None` for other text.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits: String = text.trim().trim_start_matches("0x").chars().filter(|c| *c != ':').collect();
+        let fits =
+            (1..=2 * MAX_SERIAL).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if !fits {
+            return None;
+        }
+        let even = if digits.len() % 2 == 0 { digits } else { format!("0{digits}") };
+        let pairs = (0..even.len()).step_by(2);
+        let mut octets: Vec<u8> =
+            pairs.map(|at| u8::from_str_radix(even.get(at..at + 2)?, 16).ok()).collect::<Option<_>>()?;
+        // The shortest INTEGER, and a positive one (X.690 section 8.3).
+        let leading_zeros = octets.iter().take_while(|octet| **octet == 0).count().min(octets.len() - 1);
+        octets.drain(..leading_zeros);
+        if octets.first().is_some_and(|first| first & 0x80 != 0) {
+            octets.insert(0, 0);
+        }
+        Some(Self(octets.into()))
+    }
+
     /// The content octets of the DER INTEGER: two's complement, most significant first.
     pub fn octets(&self) -> &[u8] {
         &self.0

@@ -377,7 +377,7 @@ fn is_signed_by(list: &Crl, signer: &Certificate, higher: &[&Certificate]) -> bo
     }
 }
 
-fn reason_of(code: u8) -> RevocationReason {
+pub(crate) fn reason_of(code: u8) -> RevocationReason {
     match code {
         1 => RevocationReason::KeyCompromise,
         2 => RevocationReason::CaCompromise,

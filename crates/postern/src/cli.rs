@@ -40,6 +40,11 @@ pub(crate) enum Command {
     /// Look at certificates: what is in them, and whether they would be accepted.
     #[command(subcommand)]
     Certificate(CertificateCommand),
+    /// Look at the certificate revocation lists in use, and read them anew.
+    ///
+    /// Asks the running gateway; where there is none, the command reads the lists itself.
+    #[command(subcommand)]
+    Crl(CrlCommand),
     /// Make a password hash (Argon2id) for a people file.
     ///
     /// The password is asked for on a terminal, and read as one line from standard input elsewhere.
@@ -80,6 +85,38 @@ pub(crate) enum CertificateCommand {
         /// As if it were this instant: 2026-11-24T12:00:00Z.
         #[arg(long, value_name = "TIME", value_parser = instant)]
         at: Option<pki::Time>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CrlCommand {
+    /// List every source: issuer, entries, age, next update, and what is wrong with it.
+    ///
+    /// Exits with 1 when something is.
+    List {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Show all about one source.
+    Show {
+        /// The source's name.
+        name: String,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Read all sources now, or one, and list them.
+    Refresh {
+        /// The source's name; all when absent.
+        name: Option<String>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Say whether a serial number stands on a list; exits with 2 when it does.
+    Check {
+        /// Hexadecimal, with or without colons.
+        serial: String,
+        #[command(flatten)]
+        config: ConfigFile,
     },
 }
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Configuration, ListenerPlan};
+use crate::control;
 use crate::stapling;
 
 /// Why the gateway does not start, or a reload is refused.
@@ -72,7 +73,12 @@ impl Gateway {
             stop_timeout: configuration.limits.stop_timeout,
             stop_delivery,
             delivery,
-            watching: watch(configuration.server_key, configuration.directories, configuration.knowledge),
+            watching: watch(
+                configuration.server_key,
+                configuration.directories,
+                configuration.knowledge,
+                configuration.state_dir,
+            ),
         };
         let server = gateway.server(configuration.limits, configuration.trace);
         gateway.listen(configuration.listeners, &server).await?;
@@ -140,7 +146,12 @@ impl Gateway {
         self.stop_timeout = configuration.limits.stop_timeout;
         self.spool.use_courier(configuration.courier);
         self.watching.abort();
-        self.watching = watch(configuration.server_key, configuration.directories, configuration.knowledge);
+        self.watching = watch(
+            configuration.server_key,
+            configuration.directories,
+            configuration.knowledge,
+            configuration.state_dir,
+        );
         Ok(())
     }
 
@@ -184,8 +195,14 @@ fn serving(plan: &ListenerPlan, server: &Arc<Server>) -> Serving {
     }
 }
 
-/// Looks after what changes without a reload: the server's key, people files, CRLs, the OCSP answer about the server.
-fn watch(key: Arc<ServerKey>, directories: Vec<Arc<Directory>>, knowledge: Knowledge) -> JoinHandle<()> {
+/// Looks after what changes without a reload: the server's key, people files, CRLs, the OCSP answer about the server;
+/// and answers questions about it.
+fn watch(
+    key: Arc<ServerKey>,
+    directories: Vec<Arc<Directory>>,
+    knowledge: Knowledge,
+    state_dir: PathBuf,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let files = async {
             let mut looks = tokio::time::interval(WATCH_INTERVAL);
@@ -197,7 +214,8 @@ fn watch(key: Arc<ServerKey>, directories: Vec<Arc<Directory>>, knowledge: Knowl
                 }
             }
         };
-        tokio::join!(files, knowledge.crls().run(), stapling::run(&key, knowledge.ocsp()));
+        let crls = knowledge.crls();
+        tokio::join!(files, crls.run(), stapling::run(&key, knowledge.ocsp()), control::serve(&state_dir, crls));
     })
 }
 

@@ -3,9 +3,12 @@
 mod demo_command;
 mod explain;
 mod certificate;
+mod crl;
 mod run;
 mod small_commands;
 mod gateway;
+mod control;
+mod lists;
 mod stapling;
 mod table;
 mod logging;
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo_command::demo(&demo),
         Command::Explain(explain) => explain::explain(&explain),
         Command::Certificate(command) => certificate::certificate(&command),
+        Command::Crl(command) => crl::crl(&command),
         Command::Password => small_commands::password(),
         Command::Completions { shell } => small_commands::completions(shell),
         Command::Manual { dir } => small_commands::manual(&dir),

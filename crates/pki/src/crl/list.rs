@@ -183,6 +183,12 @@ impl Crl {
         table.and_then(|table| table.find(serial))
     }
 
+    /// Every issuer of a certificate with this number that the list names, and what it says of it.
+    pub(crate) fn find_number<'l>(&'l self, serial: &'l Serial) -> impl Iterator<Item = (&'l Name, Entry)> {
+        let tables = std::iter::once((&self.issuer, &self.own)).chain(&self.foreign);
+        tables.filter_map(move |(issuer, table)| Some((issuer, table.find(serial)?)))
+    }
+
     pub(crate) fn number(&self) -> Option<&Number> {
         self.extensions.number.as_ref()
     }

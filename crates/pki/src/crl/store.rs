@@ -393,6 +393,11 @@ impl Snapshot {
         Self { generation, grace, lists, never_read, boundaries }
     }
 
+    /// All lists.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = &Loaded> {
+        self.lists.values().flatten()
+    }
+
     /// The lists of one issuer, newest first.
     pub(crate) fn issued_by(&self, issuer: &Name) -> &[Loaded] {
         self.lists.get(issuer).map_or(&[], Vec::as_slice)
