@@ -38,11 +38,8 @@ async fn show(arguments: &Demo) -> Result<ExitCode, Failure> {
     let pki = Pki::open(&folder.path("pki"))?;
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let next_hop = NextHop::start(&folder.path("delivered"), loopback(0)).await?;
-    let ports = folder::Ports {
-        starttls: free_port(arguments.starttls_port)?,
-        implicit: free_port(arguments.implicit_port)?,
-        next_hop: next_hop.address().port(),
-    };
+    let [starttls, implicit] = free_ports([arguments.starttls_port, arguments.implicit_port])?;
+    let ports = folder::Ports { starttls, implicit, next_hop: next_hop.address().port() };
     folder.write(&ports)?;
     logging::start_in_file(&folder.path("postern.log"))?;
 
@@ -78,12 +75,16 @@ async fn start(file: &Path) -> Result<Gateway, Failure> {
     Ok(Gateway::start(configuration).await?)
 }
 
-/// The port asked for, or one that is free now. The configuration file names it, so that it can be used by itself.
-fn free_port(wanted: u16) -> std::io::Result<u16> {
-    match wanted {
-        0 => Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port()),
-        wanted => Ok(wanted),
+/// The ports asked for, or for each 0 one that is free now. The configuration file names them, so that it can be used by
+/// itself. They are held until all are known: one that is let go may be the next one found.
+fn free_ports<const COUNT: usize>(mut ports: [u16; COUNT]) -> std::io::Result<[u16; COUNT]> {
+    let mut held = Vec::new();
+    for port in ports.iter_mut().filter(|port| **port == 0) {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
     }
+    Ok(ports)
 }
 
 async fn wait_for_interrupt() -> std::io::Result<()> {
@@ -92,5 +93,18 @@ async fn wait_for_interrupt() -> std::io::Result<()> {
     tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::free_ports;
+
+    #[test]
+    fn free_ports_differ_and_those_asked_for_stay() {
+        let mut ports = free_ports([0; 100]).unwrap();
+        ports.sort_unstable();
+        assert!(ports.windows(2).all(|pair| pair[0] < pair[1]), "{ports:?}");
+        assert_eq!(free_ports([2587, 2465]).unwrap(), [2587, 2465]);
     }
 }
