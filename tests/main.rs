@@ -12,3 +12,4 @@ mod t05_delivery;
 mod t06_crash;
 mod t07_operating;
 mod t08_commands;
+mod t09_revocation;

@@ -82,6 +82,16 @@ impl World {
         self.write(&format!("pki/{name}.key"), issued.key.private_pem());
     }
 
+    /// `pki/issuing.key`, for a responder that answers in the CA's name.
+    pub(crate) fn issuing_key(&self) {
+        self.write("pki/issuing.key", self.issuing.key().private_pem());
+    }
+
+    /// Removes a file.
+    pub(crate) fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
+    }
+
     /// A new `pki/crl.pem`, of both CAs; of the issuing CA's certificates these are revoked.
     pub(crate) fn revoke(&self, revoked: &[&Issued]) {
         let revoked: Vec<Revoked> = revoked

@@ -55,6 +55,10 @@ pub struct TrustSettings {
     /// What to do when revocation can't be told.
     #[serde(default)]
     pub on_unknown_status: OnUnknownStatus,
+    /// The most CA names that the handshake hints at (RFC 8446 section 4.2.4), so that clients with several certificates
+    /// take the right one. With more CAs none is named: some clients choke on long lists. 0 never names any.
+    #[serde(default = "max_ca_hints")]
+    pub max_ca_hints: usize,
     /// The smallest RSA (and DSA) modulus, in bits, of any certificate in the path.
     #[serde(default = "min_rsa_bits")]
     pub min_rsa_bits: usize,
@@ -80,6 +84,7 @@ impl TrustSettings {
             fetch_issuers: false,
             revocation: revocation_by_crl(),
             on_unknown_status: OnUnknownStatus::default(),
+            max_ca_hints: max_ca_hints(),
             min_rsa_bits: min_rsa_bits(),
             allowed_keys: allowed_keys(),
             allowed_hashes: allowed_hashes(),
@@ -89,6 +94,10 @@ impl TrustSettings {
 
 fn revocation_by_crl() -> Vec<RevocationMethod> {
     vec![RevocationMethod::Crl]
+}
+
+fn max_ca_hints() -> usize {
+    50
 }
 
 fn min_rsa_bits() -> usize {

@@ -450,11 +450,10 @@ impl<'a> Assembly<'a> {
     }
 }
 
-/// The hint for clients with several certificates (RFC 8446 section 4.2.4); none when it would be too long for them.
+/// The hint for clients with several certificates; none when it would be longer than the trust allows.
 fn authority_names(profile: &Profile) -> Vec<Vec<u8>> {
-    /// Some clients, and smart card middleware, choke on longer lists.
-    const MAX_NAMES: usize = 50;
-    let names = profile.trust().map(Trust::ca_names).unwrap_or_default();
-    let names = Some(names).filter(|names| names.len() <= MAX_NAMES).unwrap_or_default();
-    names.iter().map(|name| name.der().to_vec()).collect()
+    let Some(trust) = profile.trust() else { return Vec::new() };
+    let names = trust.ca_names();
+    let few = names.len() <= trust.settings().max_ca_hints;
+    names.iter().filter(|_| few).map(|name| name.der().to_vec()).collect()
 }
