@@ -80,7 +80,7 @@ pub use knowledge::Knowledge;
 pub use listed::Listed;
 pub use location::{HttpUrl, LdapUrl, Location};
 pub use name::Name;
-pub use ocsp::{NoStaple, OcspStore, Staple, staple};
+pub use ocsp::{BadOcspAnswer, NoStaple, OcspStatus, OcspStore, Staple, check_ocsp_response, staple};
 pub use oid::{BadOid, Oid};
 pub use pem::MAX_BUNDLE;
 pub use settings::{

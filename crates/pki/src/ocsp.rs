@@ -10,5 +10,7 @@ pub(crate) mod answer;
 pub(crate) mod response;
 mod request;
 
+pub use answer::{BadOcspAnswer, check_ocsp_response};
+pub use response::OcspStatus;
 pub use staple::{NoStaple, Staple, staple};
 pub use store::OcspStore;

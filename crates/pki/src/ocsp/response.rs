@@ -50,16 +50,24 @@ pub(crate) enum ResponderId<'a> {
 #[derive(Debug)]
 pub(crate) struct Single {
     pub(crate) id: Option<CertId>,
-    pub(crate) status: CertStatus,
+    pub(crate) status: OcspStatus,
     pub(crate) this_update: Time,
     pub(crate) next_update: Option<Time>,
 }
 
-/// `CertStatus`; a reason is its number in RFC 5280 section 5.3.1.
+/// What a responder says of a certificate: `CertStatus` (RFC 6960 section 4.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CertStatus {
+pub enum OcspStatus {
+    /// Not revoked.
     Good,
-    Revoked { at: Time, reason: u8 },
+    /// Revoked, or on hold.
+    Revoked {
+        /// Since when.
+        at: Time,
+        /// `CRLReason` by its number in RFC 5280 section 5.3.1; 0 where none is given.
+        reason: u8,
+    },
+    /// The responder does not know it.
     Unknown,
 }
 
@@ -163,7 +171,7 @@ impl Single {
         const FIELD: &str = "SingleResponse";
         let mut fields = responses.sequence(FIELD)?;
         let id = CertId::read(&mut fields)?;
-        let status = CertStatus::read(fields.any("certStatus")?)?;
+        let status = OcspStatus::read(fields.any("certStatus")?)?;
         let this_update = generalized_time(&mut fields, "thisUpdate")?;
         let next_update = match fields.optional(tag::context_constructed(0), "nextUpdate")? {
             Some(explicit) => {
@@ -185,7 +193,7 @@ impl Single {
     }
 }
 
-impl CertStatus {
+impl OcspStatus {
     fn read(tlv: Tlv<'_>) -> Result<Self, Malformed> {
         const FIELD: &str = "certStatus";
         match tlv.tag {

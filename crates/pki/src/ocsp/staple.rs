@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::access::{self, Access};
 use crate::certificate::Certificate;
-use crate::ocsp::response::CertStatus;
+use crate::ocsp::response::OcspStatus;
 use crate::ocsp::store::OcspStore;
 use crate::random;
 use crate::time::Time;
@@ -54,7 +54,7 @@ pub async fn staple(store: &OcspStore, chain: &[impl AsRef<[u8]>]) -> Result<Sta
     }
     let issuer = read(1).filter(|issuer| issuer.subject() == certificate.issuer()).ok_or(NoStaple::NoIssuer)?;
     let (answer, der) = store.ask_for_staple(&certificate, &issuer).await.map_err(NoStaple::NoAnswer)?;
-    if let CertStatus::Revoked { at, .. } = answer.status {
+    if let OcspStatus::Revoked { at, .. } = answer.status {
         return Err(NoStaple::Revoked { at });
     }
     // After half of its time, as most servers do; earlier by a little, so that not all ask at once.

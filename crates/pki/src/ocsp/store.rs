@@ -18,9 +18,9 @@ use crate::fetch::FetchError;
 use crate::fetch::fetcher::{Fetcher, Limits, NamedBy, Object};
 use crate::flight::Flights;
 use crate::location::{HttpUrl, Location};
-use crate::ocsp::answer::{Answer, BadAnswer, Expected};
+use crate::ocsp::answer::{Answer, BadOcspAnswer, Expected};
 use crate::ocsp::request::{CertId, Nonce, request};
-use crate::ocsp::response::{CertStatus, MAX_RESPONSE};
+use crate::ocsp::response::{MAX_RESPONSE, OcspStatus};
 use crate::random;
 use crate::settings::OcspSettings;
 use crate::time::Time;
@@ -197,13 +197,13 @@ enum Failure {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error(transparent)]
-    Bad(#[from] BadAnswer),
+    Bad(#[from] BadOcspAnswer),
 }
 
 impl Failure {
     /// Is it the responder that is in trouble, rather than this one answer?
     fn is_of_the_responder(&self) -> bool {
-        matches!(self, Self::Fetch(_) | Self::Bad(BadAnswer::Status("tryLater" | "internalError")))
+        matches!(self, Self::Fetch(_) | Self::Bad(BadOcspAnswer::Status("tryLater" | "internalError")))
     }
 }
 
@@ -246,9 +246,9 @@ impl Inner {
             Ok(answer) => {
                 lock(&self.responders).pop(url);
                 tracing::debug!(%certificate, responder = %url, status = ?answer.status, until = %answer.until, "OCSP answer");
-                let is_good = answer.status == CertStatus::Good;
+                let is_good = answer.status == OcspStatus::Good;
                 let before = lock(&self.known).put(key, Known::Answer(Arc::new(answer)));
-                if !is_good && matches!(before, Some(Known::Answer(before)) if before.status == CertStatus::Good) {
+                if !is_good && matches!(before, Some(Known::Answer(before)) if before.status == OcspStatus::Good) {
                     self.turns.fetch_add(1, Ordering::Relaxed);
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::certificate::Certificate;
 use crate::knowledge::Lack;
 use crate::ocsp::answer::{Answer, has_nocheck};
-use crate::ocsp::response::CertStatus;
+use crate::ocsp::response::OcspStatus;
 use crate::ocsp::store::Standing;
 use crate::revocation::{Checker, reason_of};
 use crate::time::Time;
@@ -55,15 +55,15 @@ impl Checker<'_, '_, '_> {
                 let why = format!("{}: {problem}", answer.responder);
                 Revocation::Unknown(UnknownStatus::NoAnswer { certificate: name, why })
             }
-            (None, CertStatus::Good) => Revocation::Good {
+            (None, OcspStatus::Good) => Revocation::Good {
                 source: format!("OCSP {}", answer.responder),
                 this_update: answer.this_update,
                 next_update: answer.next_update,
             },
-            (None, CertStatus::Revoked { at, reason }) => {
+            (None, OcspStatus::Revoked { at, reason }) => {
                 Revocation::Revoked { certificate: name, reason: reason_of(reason), at }
             }
-            (None, CertStatus::Unknown) => {
+            (None, OcspStatus::Unknown) => {
                 let why = format!("{}: it does not know the certificate", answer.responder);
                 Revocation::Unknown(UnknownStatus::NoAnswer { certificate: name, why })
             }
