@@ -283,7 +283,7 @@ impl Serial {
         if !fits {
             return None;
         }
-        let even = if digits.len() % 2 == 0 { digits } else { format!("0{digits}") };
+        let even = if digits.len().is_multiple_of(2) { digits } else { format!("0{digits}") };
         let pairs = (0..even.len()).step_by(2);
         let mut octets: Vec<u8> =
             pairs.map(|at| u8::from_str_radix(even.get(at..at + 2)?, 16).ok()).collect::<Option<_>>()?;
@@ -409,5 +409,24 @@ mod tests {
             let serial = Serial(octets.into());
             assert_eq!((serial.decimal().as_str(), serial.hex().as_str()), (decimal, hex));
         }
+    }
+
+    #[test]
+    fn serials_as_they_are_typed() {
+        let rows: [(&str, Option<&[u8]>); 9] = [
+            ("01", Some(&[1])),
+            ("1", Some(&[1])),
+            ("0x00ff", Some(&[0, 0xff])),
+            ("FF", Some(&[0, 0xff])),
+            ("73:c1:59", Some(&[0x73, 0xc1, 0x59])),
+            ("0", Some(&[0])),
+            ("", None),
+            ("12 34", None),
+            ("g1", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(Serial::from_hex(text).as_ref().map(Serial::octets), expected, "{text:?}");
+        }
+        assert_eq!(Serial::from_hex(&"f".repeat(200)), None);
     }
 }
