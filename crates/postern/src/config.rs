@@ -79,6 +79,13 @@ pub(crate) fn read(file: &Path) -> Reading {
     Reading { configuration: configuration.filter(|_| !refused), problems }
 }
 
+/// Where a gateway with this configuration keeps its state, without reading anything that the file names.
+pub(crate) fn state_dir(file: &Path) -> Option<PathBuf> {
+    let text = read_text(file).ok()?;
+    let settings = document::read::<Settings>(&Place::new(file, &text), &text).settings?;
+    Some(settings.state_dir?.into_inner())
+}
+
 fn read_text(file: &Path) -> Result<String, Problem> {
     let refuse = |message: String| Problem::error(None, &file.display().to_string(), &message);
     let metadata = fs::metadata(file).map_err(|error| {

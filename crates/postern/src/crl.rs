@@ -1,8 +1,10 @@
 //! `postern crl`: the lists in use, asked of the running gateway where there is one, else read by the command itself.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::CrlCommand;
+use crate::config;
 use crate::control::{self, Answer, Request};
 use crate::lists::{self, ListAnswer, ListRequest, ListRow, ListedRow, SourceRow};
 use crate::run;
@@ -14,20 +16,10 @@ pub(crate) fn crl(command: &CrlCommand) -> ExitCode {
         CrlCommand::Refresh { config, name } => (config, ListRequest::Refresh(name.clone())),
         CrlCommand::Check { config, serial } => (config, ListRequest::Check(serial.clone())),
     };
-    let configuration = match run::load(&config.config) {
-        Ok((_, configuration)) => configuration,
-        Err(code) => return code,
-    };
     run::block_on(async {
-        let request = Request::Crl(request);
-        let answered = match control::ask(&configuration.state_dir, &request).await {
-            Ok(Some(answered)) => answered,
-            Ok(None) => {
-                eprintln!("no gateway runs on {}: read by this command itself", configuration.state_dir.display());
-                let Request::Crl(request) = request;
-                Answer::Crl(lists::answer(configuration.knowledge.crls(), request).await)
-            }
-            Err(error) => return fail(&format!("the gateway does not answer: {error}")),
+        let answered = match ask(&config.config, Request::Crl(request)).await {
+            Ok(answered) => answered,
+            Err(code) => return code,
         };
         match (answered, command) {
             (Answer::NotUnderstood(why), _) => fail(&format!("the gateway is of another version: {why}")),
@@ -37,6 +29,21 @@ pub(crate) fn crl(command: &CrlCommand) -> ExitCode {
             (Answer::Crl(ListAnswer::Sources(rows)), _) => print_sources(&rows),
         }
     })
+}
+
+/// A gateway that runs is asked before anything else is read: it has the lists in memory already.
+async fn ask(config: &Path, request: Request) -> Result<Answer, ExitCode> {
+    let file = run::enter_folder(config).map_err(|problem| run::refuse(&[problem]))?;
+    if let Some(state_dir) = config::state_dir(&file) {
+        match control::ask(&state_dir, &request).await {
+            Ok(Some(answered)) => return Ok(answered),
+            Ok(None) => eprintln!("no gateway runs on {}: read by this command itself", state_dir.display()),
+            Err(error) => return Err(fail(&format!("the gateway does not answer: {error}"))),
+        }
+    }
+    let (_, configuration) = run::load(&file)?;
+    let Request::Crl(request) = request;
+    Ok(Answer::Crl(lists::answer(configuration.knowledge.crls(), request).await))
 }
 
 fn fail(message: &str) -> ExitCode {

@@ -41,7 +41,8 @@ pub(crate) fn load(file: &Path) -> Result<(PathBuf, Configuration), ExitCode> {
     }
 }
 
-fn refuse(problems: &[Problem]) -> ExitCode {
+/// Prints what is wrong, and the code to exit with.
+pub(crate) fn refuse(problems: &[Problem]) -> ExitCode {
     for problem in problems {
         eprintln!("{problem}\n");
     }
@@ -49,7 +50,7 @@ fn refuse(problems: &[Problem]) -> ExitCode {
 }
 
 /// Relative paths in a configuration start from its folder, wherever the gateway is started.
-fn enter_folder(file: &Path) -> Result<PathBuf, Problem> {
+pub(crate) fn enter_folder(file: &Path) -> Result<PathBuf, Problem> {
     let refuse = |error: io::Error| {
         Problem::error(None, &file.display().to_string(), &error.to_string())
             .mend("name the configuration file with --config, or see the gateway at work with `postern demo`")

@@ -20,7 +20,7 @@ pub enum LineError {
     /// Over the limit; the line is gone, to its CRLF: 500 5.5.2 (RFC 5321 section 4.5.3.1.4), and on with the next.
     #[error("the line is too long")]
     TooLong,
-    /// Over a mebibyte without CRLF: 421 and close.
+    /// Over a mebibyte without CRLF: 500 5.5.2 and close.
     #[error("the line has no end")]
     Endless,
     /// A CR without LF in the line. What follows it may be smuggled: 500 5.5.2 and close.
