@@ -1,6 +1,8 @@
 //! Revocation as an administrator meets it: the `crl` and `certificate` commands beside a gateway and without one, a card
 //! revoked under a living connection, and a CA that answers by OCSP.
 
+mod answers;
+
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
@@ -95,9 +97,13 @@ struct Responder(Child);
 
 impl Responder {
     fn start(world: &World, port: u16) -> Self {
+        Self::start_as(world, port, &["-nmin", "60"])
+    }
+
+    fn start_as(world: &World, port: u16, more: &[&str]) -> Self {
         let mut command = Command::new("openssl");
         command.args(["ocsp", "-index", "index.txt", "-CA", "pki/issuing.pem", "-rsigner", "pki/issuing.pem"]);
-        command.args(["-rkey", "pki/issuing.key", "-nmin", "60", "-port", &port.to_string()]);
+        command.args(["-rkey", "pki/issuing.key", "-port", &port.to_string()]).args(more);
         let mut child = command.current_dir(world.dir()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         // It serves one connection after the other, so a connection to see whether it is there would stand in the way.
         let said = BufReader::new(child.stderr.take().unwrap());
