@@ -3,6 +3,8 @@
 
 mod refresh;
 pub(crate) mod store;
+pub(crate) mod snapshot;
+pub(crate) mod status;
 mod source;
 mod reading;
 mod keep;

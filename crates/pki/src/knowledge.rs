@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::certificate::Certificate;
-use crate::crl::store::{CrlStore, Snapshot};
+use crate::crl::snapshot::Snapshot;
+use crate::crl::store::CrlStore;
 use crate::issuers::{IssuerStore, Issuers};
 use crate::location::Location;
 use crate::ocsp::store::{OcspStore, Standing};

@@ -1,8 +1,9 @@
 //! Certificates: fields, path validation, certificate revocation lists.
 //!
 //! A [`Trust`] judges a presented chain against the lists of a [`CrlStore`] and answers with a [`Verdict`]; an
-//! [`Identity`] is what the certificate says about its holder, as plain data. Everything here blocks or computes, and
-//! nothing waits: [`CrlStore::open`] and [`CrlStore::refresh_due`] read files, so they belong on a thread of their own.
+//! [`Identity`] is what the certificate says about its holder, as plain data. That judgement computes and never waits;
+//! a [`Verifier`] around it gets what it lacks (OCSP answers, missing issuers, lists that certificates name) and judges
+//! again. [`CrlStore::run`] looks after the lists: it fetches without blocking, and reads on threads that may block.
 //!
 //! # What is ours, and why
 //!
@@ -67,7 +68,8 @@ mod hex;
 
 pub use certificate::{Certificate, MAX_CERTIFICATE, Serial, subject_public_key_info};
 pub use crl::list::Crl;
-pub use crl::store::{CrlStore, ListStatus, SourceStatus};
+pub use crl::status::{ListStatus, SourceStatus};
+pub use crl::store::CrlStore;
 pub use der::Malformed;
 pub use describe::Described;
 pub use error::Error;

@@ -28,3 +28,37 @@ pub(crate) fn certificates(der: &[u8], most: usize) -> Result<Vec<Certificate>, 
     }
     Ok(certificates)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::der::write::{element, integer};
+    use proptest::prelude::*;
+
+    fn message(content: &[u8]) -> Vec<u8> {
+        let signed = [
+            integer(1),
+            element(tag::SET, &[]),
+            element(tag::SEQUENCE, &[]),
+            element(tag::context_constructed(0), content),
+            element(tag::SET, &[]),
+        ];
+        let explicit = element(tag::context_constructed(0), &element(tag::SEQUENCE, &signed.concat()));
+        element(tag::SEQUENCE, &[element(tag::OID, oid::SIGNED_DATA), explicit].concat())
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_passed_over() {
+        assert_eq!(certificates(&message(&[]), 5).unwrap().len(), 0);
+        assert_eq!(certificates(&message(&element(tag::context_constructed(2), b"other")), 5).unwrap().len(), 0);
+        assert!(certificates(&element(tag::SEQUENCE, &element(tag::OID, oid::OCSP_BASIC)), 5).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(octets in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = certificates(&message(&octets), 5);
+            let _ = certificates(&octets, 5);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::certificate::Certificate;
 use crate::crl::extensions::Scope;
 use crate::crl::list::Crl;
-use crate::crl::store::{Loaded, Snapshot};
+use crate::crl::snapshot::{Loaded, Snapshot};
 use crate::extensions::{DistributionPoint, DistributionPointName, KeyUsage, Reasons};
 use crate::general_name::GeneralName;
 use crate::knowledge::{Evidence, Lack};

@@ -117,8 +117,11 @@ async fn look_at(
 ) -> Result<Report, tokio::task::JoinError> {
     let errand = Arc::clone(errand);
     let keep = means.keep.clone();
+    let readings = Arc::clone(&means.readings);
     if let Location::File(path) = location.clone() {
+        let reading = readings.acquire_owned().await;
         return tokio::task::spawn_blocking(move || {
+            let _reading = reading;
             errand.look_at_file_and_keep(&location, &path, keep.as_deref(), &mut report);
             report
         })
@@ -130,7 +133,9 @@ async fn look_at(
             Ok(report)
         }
         Ok(Download::File(download, state)) => {
+            let reading = readings.acquire_owned().await;
             tokio::task::spawn_blocking(move || {
+                let _reading = reading;
                 take_download(&errand, &location, download, state, keep.as_deref(), &mut report);
                 report
             })

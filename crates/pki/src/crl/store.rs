@@ -1,24 +1,26 @@
 //! The lists in use: read from their sources off the serving path, swapped as a whole under running sessions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
 use crate::access;
 use crate::certificate::Certificate;
 use crate::crl::keep::Keep;
 use crate::crl::list::Crl;
 use crate::crl::reading::{Errand, Report};
+use crate::crl::snapshot::{Loaded, Snapshot};
 use crate::crl::source::{Ground, Source};
+use crate::crl::status::{SourceStatus, status_of};
 use crate::error::Error;
 use crate::fetch::fetcher::{Fetcher, NamedBy};
 use crate::flight::Flights;
 use crate::location::Location;
-use crate::name::Name;
 use crate::pool::BySubject;
 use crate::settings::{CrlFormat, CrlSettings, CrlSourceSettings};
 use crate::time::Time;
@@ -36,6 +38,7 @@ struct Inner {
     follows: AtomicBool,
     /// Looks under way, by source.
     flights: Flights<String>,
+    readings: Arc<Semaphore>,
     fetcher: Fetcher,
     /// Where lists are kept for the next start.
     folder: Option<Arc<Keep>>,
@@ -55,77 +58,16 @@ struct Sources {
 pub(crate) struct Means {
     pub(crate) fetcher: Fetcher,
     pub(crate) keep: Option<Arc<Keep>>,
+    /// Permits to read a list into memory.
+    pub(crate) readings: Arc<Semaphore>,
 }
 
-/// The lists at one moment: what a judgement looks at from its beginning to its end.
-#[derive(Debug, Default)]
-pub(crate) struct Snapshot {
-    pub(crate) generation: u64,
-    /// How long a list may be used after its nextUpdate.
-    pub(crate) grace: Duration,
-    lists: HashMap<Name, Vec<Loaded>>,
-    /// Sources that could never be read.
-    pub(crate) never_read: Vec<String>,
-    /// When lists begin or end to be valid, in order.
-    boundaries: Vec<Time>,
-}
-
-/// A list and where it came from.
-#[derive(Debug, Clone)]
-pub(crate) struct Loaded {
-    pub(crate) source: Arc<str>,
-    pub(crate) list: Arc<Crl>,
-}
-
-/// How one source stands.
-#[derive(Debug, Clone)]
-pub struct SourceStatus {
-    /// The configured name, or the URL for one that certificates name.
-    pub name: String,
-    /// Named by certificates, not by the configuration.
-    pub followed: bool,
-    /// Where it is.
-    pub primary: Location,
-    /// Where it is too.
-    pub secondary: Option<Location>,
-    /// Its lists in use.
-    pub lists: Vec<ListStatus>,
-    /// When it was last looked at.
-    pub checked_at: Option<Time>,
-    /// When it was last looked at with success, and where.
-    pub fetched_at: Option<(Time, Location)>,
-    /// The size of what was read last.
-    pub octets: Option<u64>,
-    /// What went wrong the last time, if it did; the lists before it stay in use.
-    pub last_error: Option<String>,
-    /// When it will be looked at again.
-    pub next_look: Option<Time>,
-}
-
-/// How one list in use stands.
-#[derive(Debug, Clone)]
-pub struct ListStatus {
-    /// Who issued it.
-    pub issuer: String,
-    /// Its cRLNumber, hexadecimal.
-    pub number: Option<String>,
-    /// When it was made.
-    pub this_update: Time,
-    /// When the next is due.
-    pub next_update: Option<Time>,
-    /// How many certificates it lists.
-    pub entries: usize,
-    /// Only changes since a complete list.
-    pub is_delta: bool,
-}
-
-/// Looks at a time: each may hold a list in memory beside the one in use.
-const MAX_LOOKS: usize = 2;
+/// Looks at a time: a slow server must not keep the others from being asked.
+const MAX_LOOKS: usize = 16;
+/// Lists read at a time: each is in memory beside the one in use.
+const MAX_READINGS: usize = 2;
 /// A PKI has some dozens of shards.
 const MAX_FOLLOWED: usize = 256;
-
-/// Generations are unique in the process, so that no two stores can be taken for one another.
-static GENERATION: AtomicU64 = AtomicU64::new(1);
 
 impl CrlStore {
     /// A store without sources: everything is unknown.
@@ -153,15 +95,16 @@ impl CrlStore {
             sources: Mutex::default(),
             follows: AtomicBool::new(false),
             flights: Flights::new(MAX_LOOKS),
+            readings: Arc::new(Semaphore::new(MAX_READINGS)),
             fetcher,
             folder,
             keeps: AtomicBool::new(false),
         }))
     }
 
-    /// Takes what was kept in `folder` from before, and reads every source that is a file; others wait for [`CrlStore::run`]. `issuers`
-    /// are the CA certificates of all trusts, which lists are verified with. A source that can't be read is no error
-    /// here, but logged: the gateway starts with what it has.
+    /// Takes what was kept in `folder` from before, and reads every source that is a file; others wait for
+    /// [`CrlStore::run`]. `issuers` are the CA certificates of all trusts, which lists are verified with. A source that
+    /// can't be read is no error here, but logged: the gateway starts with what it has.
     ///
     /// Blocks, for about a fifth of a second for each million of entries.
     ///
@@ -319,7 +262,7 @@ impl CrlStore {
 
     pub(crate) fn means(&self) -> Means {
         let keep = self.0.folder.clone().filter(|_| self.0.keeps.load(Ordering::Relaxed));
-        Means { fetcher: self.0.fetcher.clone(), keep }
+        Means { fetcher: self.0.fetcher.clone(), keep, readings: Arc::clone(&self.0.readings) }
     }
 
     pub(crate) fn folder(&self) -> Option<Arc<Keep>> {
@@ -369,66 +312,5 @@ impl CrlStore {
 impl std::fmt::Debug for CrlStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "CrlStore(generation {})", self.generation())
-    }
-}
-
-impl Snapshot {
-    fn new(loaded: Vec<Loaded>, never_read: Vec<String>, grace: Duration) -> Self {
-        let mut boundaries = Vec::new();
-        let mut lists: HashMap<Name, Vec<Loaded>> = HashMap::new();
-        for entry in loaded {
-            boundaries.push(entry.list.this_update());
-            boundaries.extend(entry.list.next_update().map(|next| next.plus(grace + Duration::from_secs(1))));
-            lists.entry(entry.list.issuer().clone()).or_default().push(entry);
-        }
-        boundaries.sort_unstable();
-        for same_issuer in lists.values_mut() {
-            // Newest first: the first list in scope is the one to ask.
-            same_issuer.sort_by(|one, other| {
-                let (one, other) = (&one.list, &other.list);
-                other.number().cmp(&one.number()).then(other.this_update().cmp(&one.this_update()))
-            });
-        }
-        let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
-        Self { generation, grace, lists, never_read, boundaries }
-    }
-
-    /// All lists.
-    pub(crate) fn lists(&self) -> impl Iterator<Item = &Loaded> {
-        self.lists.values().flatten()
-    }
-
-    /// The lists of one issuer, newest first.
-    pub(crate) fn issued_by(&self, issuer: &Name) -> &[Loaded] {
-        self.lists.get(issuer).map_or(&[], Vec::as_slice)
-    }
-
-    /// When the next list begins or ends to be valid.
-    pub(crate) fn next_boundary(&self, after: Time) -> Time {
-        let next = self.boundaries.partition_point(|&boundary| boundary <= after);
-        self.boundaries.get(next).copied().unwrap_or(Time::NEVER)
-    }
-}
-
-fn status_of(source: &Source) -> SourceStatus {
-    let lists = source.lists.iter().map(|list| ListStatus {
-        issuer: list.issuer().to_string(),
-        number: list.number().map(ToString::to_string),
-        this_update: list.this_update(),
-        next_update: list.next_update(),
-        entries: list.entries(),
-        is_delta: list.is_delta(),
-    });
-    SourceStatus {
-        name: source.name().to_owned(),
-        followed: source.named_by == NamedBy::Certificate,
-        primary: source.settings.primary.clone(),
-        secondary: source.settings.secondary.clone(),
-        lists: lists.collect(),
-        checked_at: source.checked_at,
-        fetched_at: source.fetched.clone(),
-        octets: source.octets,
-        last_error: source.last_error.clone(),
-        next_look: source.next_look,
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::error::Error;
 use crate::fetch::FetchError;
@@ -199,5 +199,6 @@ async fn copy_file(path: &Path, max_size: u64, sink: &mut (impl AsyncWrite + Unp
     let fail = |error: io::Error| FetchError::io(&error);
     let mut file = tokio::fs::File::open(path).await.map_err(fail)?.take(max_size.saturating_add(1));
     let copied = tokio::io::copy(&mut file, sink).await.map_err(fail)?;
+    sink.flush().await.map_err(fail)?;
     if copied > max_size { Err(FetchError::TooLarge(max_size)) } else { Ok(()) }
 }

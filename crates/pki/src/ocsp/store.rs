@@ -34,6 +34,8 @@ struct Inner {
     fetcher: Fetcher,
     known: Mutex<LruCache<Key, Known>>,
     responders: Mutex<LruCache<HttpUrl, Trouble>>,
+    /// Each delegate once, for it has signed many answers.
+    delegates: Mutex<LruCache<[u8; 32], Certificate>>,
     /// Grows when an answer turns from good to revoked: what was concluded from the old one is void then.
     turns: AtomicU64,
     flights: Flights<Key>,
@@ -73,7 +75,7 @@ pub(crate) enum Standing {
     NoResponder,
 }
 
-/// Some 1.5 kB each where a delegate signed.
+/// Some 400 octets each.
 const ANSWERS: NonZeroUsize = NonZeroUsize::new(32_768).unwrap();
 const RESPONDERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 const MAX_FLIGHTS: usize = 64;
@@ -92,6 +94,7 @@ impl OcspStore {
             fetcher,
             known: Mutex::new(LruCache::new(ANSWERS)),
             responders: Mutex::new(LruCache::new(RESPONDERS)),
+            delegates: Mutex::new(LruCache::new(RESPONDERS)),
             turns: AtomicU64::new(0),
             flights: Flights::new(MAX_FLIGHTS),
         }))
@@ -116,7 +119,6 @@ impl OcspStore {
 
     /// What is known without asking.
     pub(crate) fn standing(&self, certificate: &Certificate, issuer: &Certificate, trust: &str, at: Time) -> Standing {
-        let responder = self.responder(certificate, trust);
         match lock(&self.0.known).get(&key(certificate, issuer)) {
             Some(Known::Answer(answer))
                 if answer.this_update <= at.plus(self.0.settings.clock_skew.0) && at < answer.until =>
@@ -128,7 +130,7 @@ impl OcspStore {
             }
             _ => {}
         }
-        let Some((url, _)) = responder else { return Standing::NoResponder };
+        let Some((url, _)) = self.responder(certificate, trust) else { return Standing::NoResponder };
         self.trouble(&url).unwrap_or(Standing::ToAsk)
     }
 
@@ -243,7 +245,11 @@ impl Inner {
 
     fn remember(&self, key: Key, url: &HttpUrl, certificate: &Certificate, outcome: Result<Answer, Failure>) {
         match outcome {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                if let Some(delegate) = answer.delegate.take() {
+                    let key = *delegate.sha256();
+                    answer.delegate = Some(lock(&self.delegates).get_or_insert(key, || delegate).clone());
+                }
                 lock(&self.responders).pop(url);
                 tracing::debug!(%certificate, responder = %url, status = ?answer.status, until = %answer.until, "OCSP answer");
                 let is_good = answer.status == OcspStatus::Good;

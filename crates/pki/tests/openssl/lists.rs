@@ -288,6 +288,70 @@ fn due_as_scheduled() {
     assert!(matches!(world.revocation(&crls), Revocation::Revoked { .. }));
 }
 
+/// What is logged on this thread while `work` lasts, warnings and worse.
+fn logged(work: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let octets = lines.0.lock().unwrap().clone();
+    String::from_utf8(octets).unwrap()
+}
+
+#[test]
+fn the_log_warns_before_a_list_ends_and_names_who_is_refused_after_it() {
+    if !openssl_is_there() {
+        return;
+    }
+    let world = world();
+    world.pki.crl_by("a.crl", "root", &[], 1, &["-crlhours", "8"]);
+    let crls = world.open(vec![source("a", &world.pki.path("a.crl"))]);
+    let next_update = crls.status()[0].lists[0].next_update.unwrap();
+    // A newer one is looked for in the last two hours; in the last of them its absence is told.
+    let rows = [
+        (2 * 3600, ""),
+        (3700, ""),
+        (3500, "CRL ends soon, and no newer one is there"),
+        (1800, ""),
+        (-60, "CRL is stale: revocation is unknown for all it is about"),
+        (-3600, ""),
+    ];
+    // On this thread, where the log is listened to.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (before, expected) in rows {
+        let now = Time::from_unix(next_update.unix() - before);
+        let told = logged(|| assert!(runtime.block_on(crls.refresh_due(now)).is_some()));
+        assert!(told.contains(expected) && told.is_empty() == expected.is_empty(), "{before} s before: {told:?}");
+        assert!(told.is_empty() || told.contains("source=\"a\""), "{told}");
+    }
+    let knowledge = postern_pki::Knowledge::of_lists(crls);
+    let trust = std::sync::Arc::new(world.trust.clone());
+    let verifier = postern_pki::Verifier::new(trust, knowledge, std::time::Duration::ZERO);
+    let late = Time::from_unix(next_update.unix() + 60);
+    let told = logged(|| drop(runtime.block_on(verifier.verify(&[&world.client], late))));
+    for part in ["revocation unknown", "CN=client", "is stale since", "consequence=Temporary", "source a"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
 #[test]
 fn lists_signed_in_every_way() {
     if !openssl_is_there() {
