@@ -64,10 +64,10 @@ async fn an_answer_that_has_ended_is_asked_for_again_at_the_next_mail() {
     };
     say("V", "");
     let port = free_port();
-    // The sessions's own recheck_after is five minutes; the answer's second comes first.
-    let lifetime = Duration::from_secs(2);
+    // The session's own recheck_after is five minutes; the answer's end comes first.
+    let lifetime = Duration::from_secs(4);
     let settings = format!(
-        "{}\n[ocsp]\nmax_age = \"2s\"\nclock_skew = \"0s\"\n[[ocsp.responder]]\nurl = \"http://127.0.0.1:{port}/\"\n",
+        "{}\n[ocsp]\nmax_age = \"4s\"\nclock_skew = \"0s\"\n[[ocsp.responder]]\nurl = \"http://127.0.0.1:{port}/\"\n",
         by("[\"ocsp\", \"crl\"]")
     );
     // Without nextUpdate, so that the answer lasts for max_age.
