@@ -24,11 +24,21 @@ const START: Duration = Duration::from_secs(20);
 impl Gateway {
     /// Starts a gateway with an empty spool of its own, in a folder of this name.
     pub(crate) async fn start(stage: &Stage, name: &str, next_hop: SocketAddr) -> Result<Self, Failure> {
+        Self::start_with(stage, name, next_hop, "").await
+    }
+
+    /// The same, with more settings.
+    pub(crate) async fn start_with(
+        stage: &Stage,
+        name: &str,
+        next_hop: SocketAddr,
+        more: &str,
+    ) -> Result<Self, Failure> {
         let folder = stage.dir().join(name);
         fs::create_dir(&folder)?;
         let (implicit, starttls) = (free_address()?, free_address()?);
         fs::write(folder.join("people.toml"), [ALICE, BOB].map(person).concat())?;
-        fs::write(folder.join("postern.toml"), configuration(stage, implicit, starttls, next_hop))?;
+        fs::write(folder.join("postern.toml"), configuration(stage, implicit, starttls, next_hop) + more)?;
         let log = folder.join("postern.log");
         let child = Command::new(stage.postern())
             .args(["run", "--config"])

@@ -1,7 +1,8 @@
 //! Measures the release build of the gateway against floors of the machine it runs on, taken in the same run: what a
-//! session costs beside a bare TLS handshake, how fast messages become durable beside a bare group commit, and what an
-//! idle connection costs in memory. `docs/src/measurements.md` says how to read the numbers.
+//! session costs beside a bare TLS handshake, how fast messages become durable beside a bare group commit, what an idle
+//! connection costs in memory, and what a refresh of a large CRL does to sessions. `docs/src/measurements.md` says how to read the numbers.
 
+mod refresh;
 mod sessions;
 mod messages;
 mod idle;
@@ -57,6 +58,8 @@ enum What {
     Messages,
     /// Memory of connections that wait
     Idle,
+    /// Sessions beside refreshes of a list of a million entries
+    Refresh,
     /// All of these [default]
     All,
     /// The bare TLS server, which the measurement of sessions starts
@@ -97,6 +100,9 @@ async fn measure(what: What, options: Options) -> Result<(), Failure> {
     }
     if matches!(what, What::Idle | What::All) {
         idle::measure(&stage).await?;
+    }
+    if matches!(what, What::Refresh | What::All) {
+        refresh::measure(&stage, round).await?;
     }
     Ok(())
 }

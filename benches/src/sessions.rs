@@ -158,7 +158,7 @@ async fn handshake(address: SocketAddr, tls: &ClientTls) -> Result<(), Failure> 
 }
 
 /// Everything but a message.
-async fn conversation(address: SocketAddr, security: Security<'_>) -> Result<(), Failure> {
+pub(crate) async fn conversation(address: SocketAddr, security: Security<'_>) -> Result<(), Failure> {
     let mut client = Client::connect(address, security).await?;
     client.ehlo().await?;
     if let Security::StartTls(tls) = security {
