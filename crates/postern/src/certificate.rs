@@ -3,14 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use auth::certificate_tokens;
 use directory::{Query, Token};
-use pki::{Certificate, Revocation, Time};
+use pki::{Certificate, Revocation, Time, Verdict, Verifier};
 
 use crate::cli::CertificateCommand;
 use crate::run;
 use crate::table::table;
+
+/// For what a judgement lacks: OCSP answers, issuers. A person waits longer than a mail client.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 pub(crate) fn certificate(command: &CertificateCommand) -> ExitCode {
     match command {
@@ -76,7 +81,12 @@ fn verify(file: &Path, config: &Path, trust: &str, at: Time) -> ExitCode {
         eprintln!("error: there is no [trust.{trust}]; there are: {}", names.join(", "));
         return ExitCode::FAILURE;
     };
-    let verdict = found.verify_knowing(&chain, &configuration.knowledge, at);
+    let verifier = Verifier::new(Arc::clone(found), configuration.knowledge.clone(), MAX_WAIT);
+    run::block_on(async move { tell(trust, verifier.verify(&chain, at).await.as_ref(), at) })
+}
+
+/// Prints each step and the verdict.
+fn tell(trust: &str, verdict: &Verdict, at: Time) -> ExitCode {
     println!("under [trust.{trust}], at {at}:");
     verdict.steps.iter().for_each(|step| println!("  {step}"));
     match (&verdict.path, &verdict.revocation) {
