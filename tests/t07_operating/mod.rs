@@ -411,3 +411,15 @@ async fn secrets_stay_out_of_the_log() {
     }
     assert!(!world.path("keylog").exists(), "SSLKEYLOGFILE has no effect");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn session_keys_are_written_nowhere() {
+    let world = World::new().await;
+    let keys = world.path("keys.log");
+    let mut command = Command::new(binary());
+    command.env("SSLKEYLOGFILE", &keys);
+    let listeners = crate::harness::world::listeners(CONFIGURATION);
+    let gateway = Gateway::start_as(command, &world.configure(CONFIGURATION), &listeners);
+    greeted(&gateway, &world.tls(Some("alice"))).await.unwrap();
+    assert!(!keys.exists(), "SSLKEYLOGFILE has an effect");
+}
