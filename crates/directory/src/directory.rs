@@ -1,152 +1,46 @@
-//! One configured directory: the two questions a session asks of it.
+//! One configured directory, whatever holds its people: the two questions a session asks of it.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::ops::Range;
-use std::sync::Arc;
 
+use crate::answers::{CertificateMatch, PasswordMatch};
 use crate::error::Error;
-use crate::filter::{Entry, Filter};
-use crate::password::{Password, Verifier};
-use crate::people::{Found, People, Wants};
-use crate::people_file::{PeopleFile, Reload};
-use crate::record::Record;
+use crate::file_directory::FileDirectory;
+use crate::finding::Finding;
+use crate::ldap::server::ServerHealth;
+use crate::ldap_directory::LdapDirectory;
+use crate::password::Password;
+use crate::people_file::Reload;
 use crate::settings::{Kind, Settings};
-use crate::template::Template;
-use crate::tokens::{Query, Token, Tokens};
+use crate::tokens::{Token, Tokens};
 
 /// A directory, ready to be asked.
 #[derive(Debug)]
 pub struct Directory {
     name: String,
-    certificate_filter: Option<Template>,
-    /// What that filter asks of a certificate.
-    certificate_tokens: BTreeSet<Token>,
-    login_filter: Template,
-    allowance: Option<Template>,
-    file: Arc<PeopleFile>,
-    verifier: Verifier,
+    source: Source,
 }
 
-/// Somebody the directory knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    /// As the directory spells it.
-    pub user_id: String,
-    /// The addresses this person may send as, as the directory spells them.
-    pub addresses: Vec<String>,
-}
-
-/// Whose certificate it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CertificateMatch {
-    /// This person's.
-    One(Person),
-    /// Nobody's.
-    Nobody {
-        /// What was asked, and why nothing could match; for the log.
-        why: String,
-    },
-    /// More than one person's: never the first of them.
-    Several,
-    /// The directory can't answer; for the log.
-    Unavailable(String),
-}
-
-/// Whether a user name and a password belong together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PasswordMatch {
-    /// They do.
-    Right {
-        /// Whose they are.
-        person: Person,
-        /// Whether a password is good enough for this person.
-        allowance: Allowance,
-    },
-    /// They don't.
-    Wrong(WrongPassword),
-    /// Right or not, the account is closed.
-    Disabled,
-    /// The directory can't answer; for the log.
-    Unavailable(String),
-}
-
-/// Why a password did not do: alike to the client, apart in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WrongPassword {
-    /// The person exists.
-    Mismatch,
-    /// Nobody of this name.
-    UnknownUser,
-    /// The name matches several people.
-    SeveralUsers,
-    /// An empty password never reaches a directory (RFC 4513 section 5.1.2).
-    Empty,
-    /// The person has no password.
-    NoPassword,
-}
-
-impl fmt::Display for WrongPassword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mismatch => "wrong password",
-            Self::UnknownUser => "unknown user",
-            Self::SeveralUsers => "the user name matches several people",
-            Self::Empty => "empty password",
-            Self::NoPassword => "the person has no password",
-        })
-    }
-}
-
-/// What the allowance filter says of a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Allowance {
-    /// There is no such filter.
-    NotConfigured,
-    /// It matches.
-    Allowed,
-    /// It does not.
-    NotAllowed,
-    /// The directory can't answer; for the log.
-    Unavailable(String),
-}
-
-impl From<&Record> for Person {
-    fn from(record: &Record) -> Self {
-        Self { user_id: record.user_id.clone(), addresses: record.addresses.clone() }
-    }
+#[derive(Debug)]
+enum Source {
+    File(FileDirectory),
+    Ldap(LdapDirectory),
 }
 
 impl Directory {
-    /// Opens a directory: reads its file. Blocks.
+    /// Opens a directory: reads the files that its settings name. Blocks. Servers are not asked yet.
     pub fn open(name: &str, settings: &Settings) -> Result<Self, Error> {
-        let Kind::File = settings.kind;
-        let login = &settings.smtp_auth_query;
-        let local = |key, template: &Template, span| can_evaluate(name, key, template, span);
-        let certificate_filter = match &settings.certificate_query {
-            Some(query) => Some(local("certificate_query.filter", &query.filter.get_ref().0, query.filter.span())?),
-            None => None,
+        if let Some((key, span)) = settings.wrong_kind().into_iter().next() {
+            let text = match settings.kind.get_ref() {
+                Kind::File => "has a meaning for kind = \"ldap\" only: leave it out",
+                Kind::Ldap => "has a meaning for kind = \"file\" only: leave it out",
+            };
+            return Err(Error::Setting { directory: name.to_owned(), key, span, text: text.to_owned() });
+        }
+        let source = match settings.kind.get_ref() {
+            Kind::File => Source::File(FileDirectory::open(name, settings)?),
+            Kind::Ldap => Source::Ldap(LdapDirectory::open(name, settings)?),
         };
-        let login_filter = local("smtp_auth_query.filter", &login.filter.get_ref().0, login.filter.span())?;
-        let allowance = match &login.allowance {
-            Some(filter) => Some(local("smtp_auth_query.allowance", &filter.get_ref().0, filter.span())?),
-            None => None,
-        };
-        let mut wants = Wants { certificate_by_filter: certificate_filter.is_some(), ..Wants::default() };
-        certificate_filter.iter().chain([&login_filter]).chain(&allowance).for_each(|template| wants.of(template));
-        let file = Arc::new(PeopleFile::open(settings.path.clone(), wants)?);
-        let verifier = Verifier::new(std::thread::available_parallelism().map_or(1, usize::from));
-        let asks = |token: &Token| certificate_filter.as_ref().is_some_and(|filter: &Template| filter.uses(*token));
-        let certificate_tokens = Token::of(Query::Certificate).filter(asks).collect();
-        Ok(Self {
-            name: name.to_owned(),
-            certificate_filter,
-            certificate_tokens,
-            login_filter,
-            allowance,
-            file,
-            verifier,
-        })
+        Ok(Self { name: name.to_owned(), source })
     }
 
     /// The NAME of `[directory.NAME]`.
@@ -154,16 +48,22 @@ impl Directory {
         &self.name
     }
 
-    /// How many people there are.
+    /// How many people there are; of directory servers that is not known.
     pub fn people(&self) -> usize {
-        self.file.people().len()
+        match &self.source {
+            Source::File(file) => file.people(),
+            Source::Ldap(_) => 0,
+        }
     }
 
     /// What an administrator should look at, though it is no error: attributes that a filter names and nobody has,
     /// certificates that two people have …
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = self.file.people().notes().to_vec();
-        if self.certificate_filter.as_ref().is_some_and(|template| template.uses(Token::AltSecIdRfc822)) {
+        let (mut notes, weak) = match &self.source {
+            Source::File(file) => (file.notes(), file.certificate_query_uses(Token::AltSecIdRfc822)),
+            Source::Ldap(ldap) => (ldap.notes(), ldap.certificate_query_uses(Token::AltSecIdRfc822)),
+        };
+        if weak {
             notes.push(
                 "{altsecid:rfc822} is weak: whoever gets a certificate for a mail address gets its account".to_owned(),
             );
@@ -171,138 +71,79 @@ impl Directory {
         notes
     }
 
-    /// See [`PeopleFile::reload_if_changed`]. To be called now and then, and when told to.
+    /// Reads a people file again if it changed. To be called now and then, and when told to.
     pub async fn reload_if_changed(&self) -> Result<Reload, Error> {
-        let file = Arc::clone(&self.file);
-        let reload = tokio::task::spawn_blocking(move || file.reload_if_changed());
-        reload.await.map_err(|error| Error::Stopped(error.to_string()))?
+        match &self.source {
+            Source::File(file) => file.reload_if_changed().await,
+            Source::Ldap(_) => Ok(Reload::Unchanged),
+        }
     }
 
-    /// See [`PeopleFile::generation`].
+    /// Grows when answers of before are void: a people file was read again, or [`Directory::flush`] was called.
     pub fn generation(&self) -> u64 {
-        self.file.generation()
+        match &self.source {
+            Source::File(file) => file.generation(),
+            Source::Ldap(ldap) => ldap.generation(),
+        }
     }
 
-    /// Password verifications so far, those for nobody included.
+    /// Forgets what directory servers answered.
+    pub fn flush(&self) {
+        if let Source::Ldap(ldap) = &self.source {
+            ldap.flush();
+        }
+    }
+
+    /// How the directory servers fare; a file has none.
+    pub fn health(&self) -> Vec<ServerHealth> {
+        match &self.source {
+            Source::File(_) => Vec::new(),
+            Source::Ldap(ldap) => ldap.health(),
+        }
+    }
+
+    /// Connects to every server, binds as the gateway, looks the bases and all named attributes up, and tells what it
+    /// found, server by server. A file has been read already: there is nothing to find.
+    pub async fn check_connection(&self) -> Vec<Finding> {
+        match &self.source {
+            Source::File(_) => Vec::new(),
+            Source::Ldap(ldap) => ldap.check_connection().await,
+        }
+    }
+
+    /// Password verifications in this process so far, those for nobody included.
     pub fn verifications(&self) -> u64 {
-        self.verifier.runs()
+        match &self.source {
+            Source::File(file) => file.verifications(),
+            Source::Ldap(ldap) => ldap.verifications(),
+        }
     }
 
     /// Whose certificate is it? `tokens` gives what is asked of it, and is asked for no more than that.
     pub async fn certificate_query(&self, tokens: impl FnOnce(&BTreeSet<Token>) -> Tokens + Send) -> CertificateMatch {
-        let people = self.file.people();
-        let (found, why) = match &self.certificate_filter {
-            None => people.by_certificate(&tokens(people.certificate_tokens())),
-            Some(template) => match template.resolve(&tokens(&self.certificate_tokens)) {
-                Err(no_value) => return CertificateMatch::Nobody { why: format!("{template}: {no_value}") },
-                Ok(filter) => {
-                    let why = format!("no entry matches {filter}");
-                    match search(people, filter).await {
-                        Ok(found) => (found, why),
-                        Err(error) => return CertificateMatch::Unavailable(error),
-                    }
-                }
-            },
-        };
-        match found {
-            Found::Nobody => CertificateMatch::Nobody { why },
-            Found::Several => CertificateMatch::Several,
-            Found::One(record) if record.disabled => {
-                CertificateMatch::Nobody { why: format!("{:?} is disabled", record.user_id) }
-            }
-            Found::One(record) => CertificateMatch::One(Person::from(record.as_ref())),
+        match &self.source {
+            Source::File(file) => file.certificate_query(tokens).await,
+            Source::Ldap(ldap) => ldap.certificate_query(tokens).await,
         }
     }
 
     /// Does `password` prove that the client is `user`, and is that enough at `now`?
     ///
-    /// Whatever the answer, unless the password is empty, it takes one verification: time tells nothing.
+    /// Unknown users and wrong passwords take the same steps: time tells nothing. An empty password is wrong at once.
     pub async fn password_query(&self, user: &str, password: &Password, now: jiff::Timestamp) -> PasswordMatch {
-        if password.is_empty() {
-            return PasswordMatch::Wrong(WrongPassword::Empty);
-        }
-        let people = self.file.people();
-        let login = match self.login(&people, user, now).await {
-            Ok(login) => login,
-            Err(error) => return PasswordMatch::Unavailable(error),
-        };
-        let own_hash = login.as_ref().ok().and_then(|login| login.record.password.as_ref());
-        match self.verifier.verify(password, own_hash.unwrap_or(people.dummy())).await {
-            Ok(right) => answer(login, right),
-            Err(error) => PasswordMatch::Unavailable(error),
+        match &self.source {
+            Source::File(file) => file.password_query(user, password, now).await,
+            Source::Ldap(ldap) => ldap.password_query(user, password, now).await,
         }
     }
 
     /// What [`Directory::password_query`] would answer to the right password: for explanations, and for a session that it
     /// opened a while ago.
     pub async fn presume(&self, user: &str, now: jiff::Timestamp) -> PasswordMatch {
-        match self.login(&self.file.people(), user, now).await {
-            Ok(login) => answer(login, true),
-            Err(error) => PasswordMatch::Unavailable(error),
+        match &self.source {
+            Source::File(file) => file.presume(user, now).await,
+            Source::Ldap(ldap) => ldap.presume(user, now).await,
         }
-    }
-
-    /// Everything about a user name that needs no password. In this order, and for everybody: the time it takes must
-    /// not depend on the password.
-    async fn login(
-        &self,
-        people: &Arc<People>,
-        user: &str,
-        now: jiff::Timestamp,
-    ) -> Result<Result<Login, WrongPassword>, String> {
-        let tokens = Tokens::login(user, now);
-        let Ok(filter) = self.login_filter.resolve(&tokens) else { return Ok(Err(WrongPassword::UnknownUser)) };
-        Ok(match search(Arc::clone(people), filter).await? {
-            Found::Nobody => Err(WrongPassword::UnknownUser),
-            Found::Several => Err(WrongPassword::SeveralUsers),
-            Found::One(record) => Ok(Login { allowance: self.allows(&record.entry, &tokens), record }),
-        })
-    }
-
-    fn allows(&self, entry: &Entry, tokens: &Tokens) -> Allowance {
-        let Some(template) = &self.allowance else { return Allowance::NotConfigured };
-        match template.resolve(tokens) {
-            Ok(filter) if filter.matches(entry) => Allowance::Allowed,
-            _ => Allowance::NotAllowed,
-        }
-    }
-}
-
-/// The one person of a user name.
-struct Login {
-    record: Arc<Record>,
-    allowance: Allowance,
-}
-
-fn answer(login: Result<Login, WrongPassword>, right: bool) -> PasswordMatch {
-    match login {
-        Err(why) => PasswordMatch::Wrong(why),
-        Ok(Login { record, .. }) if record.disabled => PasswordMatch::Disabled,
-        Ok(Login { record, .. }) if record.password.is_none() => PasswordMatch::Wrong(WrongPassword::NoPassword),
-        Ok(Login { .. }) if !right => PasswordMatch::Wrong(WrongPassword::Mismatch),
-        Ok(Login { record, allowance }) => PasswordMatch::Right { person: Person::from(record.as_ref()), allowance },
-    }
-}
-
-/// Searches on a thread of its own where everybody must be looked at.
-async fn search(people: Arc<People>, filter: Filter) -> Result<Found, String> {
-    if !people.scans(&filter) {
-        return Ok(people.search(&filter));
-    }
-    let scan = tokio::task::spawn_blocking(move || people.search(&filter));
-    scan.await.map_err(|error| error.to_string())
-}
-
-/// The template, unless it needs a server.
-fn can_evaluate(name: &str, key: &'static str, template: &Template, span: Range<usize>) -> Result<Template, Error> {
-    match template.needs_server() {
-        None => Ok(template.clone()),
-        Some(what) => Err(Error::Setting {
-            directory: name.to_owned(),
-            key,
-            span,
-            text: format!("{what} needs a directory server, and kind = \"file\" is none"),
-        }),
     }
 }
 

@@ -1,25 +1,46 @@
 //! People: who a certificate or a user name stands for. Holds no certificates, only query tokens.
 //!
 //! A session asks a [`Directory`] two questions: whose certificate gave these [`Tokens`], and does this [`Password`]
-//! belong to that user name. Filters ([`Template`]) are compiled once, and evaluated here for people files.
+//! belong to that user name. Filters ([`Template`]) are compiled once; directory servers evaluate them, or this crate does
+//! for a people file.
 
 mod directory;
-mod settings;
+mod ldap_directory;
+mod proof;
+mod ldap_plan;
+mod cache;
+mod account;
+mod ldap;
+mod stored_password;
+mod file_directory;
 mod people_file;
 mod people;
 mod record;
+mod settings;
+mod server_url;
+mod base;
+mod finding;
 mod password;
+mod answers;
 mod error;
 mod template;
 mod filter;
 mod comparison;
 mod tokens;
 
-pub use directory::{Allowance, CertificateMatch, Directory, PasswordMatch, Person, WrongPassword};
+pub use answers::{Allowance, CertificateMatch, PasswordMatch, Person, WrongPassword};
+pub use base::{Base, Bases};
+pub use directory::Directory;
 pub use error::{Error, Problem, Problems};
 pub use filter::{Entry, Extensible, Filter, Substrings};
+pub use finding::{Finding, FindingState};
+pub use ldap::server::{ServerDown, ServerHealth};
 pub use password::{Password, hash_password};
 pub use people_file::{PeopleFile, Reload};
-pub use settings::{CertificateQuery, Kind, Settings, SmtpAuthQuery, UnknownKind};
+pub use server_url::{ServerUrl, ServerUrlError};
+pub use settings::{
+    Attribute, Attributes, Bind, CacheSettings, CertificateQuery, ClientCertificate, Kind, Method, Order,
+    RequireTemplate, Scope, Settings, SmtpAuthQuery, Span, UnknownAttributes, UnknownKind,
+};
 pub use template::{CertificateTemplate, Fault, LoginTemplate, Piece, Template, TemplateError, Value};
 pub use tokens::{NoValue, Query, Token, Tokens, UnknownToken};

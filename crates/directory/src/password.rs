@@ -107,6 +107,24 @@ impl Hash {
         Ok(Self(Box::new(hash)))
     }
 
+    /// As [`Hash::parse`], of any of Argon2's three kinds: what directories hold was not made here.
+    pub(crate) fn parse_any(text: &str) -> Result<Self, &'static str> {
+        let hash = phc::PasswordHash::new(text).map_err(|_| "an {ARGON2} value that is none")?;
+        if !hash.algorithm.as_str().starts_with("argon2") || hash.salt.is_none() || hash.hash.is_none() {
+            return Err("an {ARGON2} value that is none");
+        }
+        let params = Params::try_from(&hash).map_err(|_| "an {ARGON2} value whose parameters are none")?;
+        if params.m_cost() > MAX_MEMORY_KIB || params.t_cost() > MAX_PASSES || params.p_cost() > MAX_LANES {
+            return Err("an {ARGON2} value that is too expensive to verify");
+        }
+        Ok(Self(Box::new(hash)))
+    }
+
+    /// As the library knows it.
+    pub(crate) fn phc(&self) -> &phc::PasswordHash {
+        &self.0
+    }
+
     pub(crate) fn cost(&self) -> Cost {
         let params = Params::try_from(self.0.as_ref()).unwrap_or_default();
         Cost { memory_kib: params.m_cost(), passes: params.t_cost(), lanes: params.p_cost() }
@@ -153,20 +171,30 @@ impl Verifier {
 
     /// Whether `password` is the one that was hashed; the error is a fault of this process.
     pub(crate) async fn verify(&self, password: &Password, hash: &Hash) -> Result<bool, String> {
+        let hash = hash.clone();
+        let check = move |password: &[u8]| match Argon2::default().verify_password(password, hash.phc()) {
+            Ok(()) => Ok(true),
+            Err(password_hash::Error::PasswordInvalid) => Ok(false),
+            Err(error) => Err(error.to_string()),
+        };
+        self.run(password, check).await?
+    }
+
+    /// Runs a verification when there is a place for it; the error is a fault of this process.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        password: &Password,
+        check: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Result<T, String> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|error| error.to_string())?;
         self.runs.fetch_add(1, Ordering::Relaxed);
-        let (password, hash) = (password.clone(), hash.clone());
+        let password = password.clone();
         let run = tokio::task::spawn_blocking(move || {
             // The place is held by the work: a client that goes away does not make room for one more.
             let _place = place;
-            Argon2::default().verify_password(password.expose(), hash.0.as_ref())
+            check(password.expose())
         });
-        match run.await {
-            Ok(Ok(())) => Ok(true),
-            Ok(Err(password_hash::Error::PasswordInvalid)) => Ok(false),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
+        run.await.map_err(|error| error.to_string())
     }
 }
 

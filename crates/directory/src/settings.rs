@@ -1,21 +1,79 @@
 //! `[directory.NAME]`
 
+use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
+use crate::base::Bases;
+use crate::server_url::ServerUrl;
 use crate::template::{CertificateTemplate, LoginTemplate};
 
-/// A directory, as configured.
+mod values;
+
+pub use values::{
+    Attribute, Attributes, Bind, CacheSettings, ClientCertificate, Method, Order, RequireTemplate, Scope, Span,
+    UnknownAttributes,
+};
+
+/// A directory, as configured. Which keys have a meaning, `kind` says: [`Settings::wrong_kind`] tells of the others. A
+/// value that was left out has the span 0..0.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// What holds the people.
-    pub kind: Kind,
+    pub kind: Spanned<Kind>,
     /// The people file.
-    pub path: PathBuf,
-    /// How a certificate becomes a person; left out, the people's own `certificate` tables say.
+    pub path: Option<Spanned<PathBuf>>,
+    /// The directory servers.
+    #[serde(default = "nowhere")]
+    pub servers: Spanned<Vec<ServerUrl>>,
+    /// Which of them is asked.
+    #[serde(default = "failover")]
+    pub order: Spanned<Order>,
+    /// TLS by the StartTLS operation on ldap://.
+    #[serde(default = "no")]
+    pub starttls: Spanned<bool>,
+    /// Passwords and answers may cross the network in clear text.
+    #[serde(default = "no")]
+    pub allow_plaintext: Spanned<bool>,
+    /// PEM file of the authorities that may vouch for the servers; the system's when left out.
+    pub ca: Option<Spanned<PathBuf>>,
+    /// What the gateway shows to a server that asks.
+    pub client_certificate: Option<Spanned<ClientCertificate>>,
+    /// As whom the gateway asks.
+    #[serde(default = "simple")]
+    pub bind: Spanned<Bind>,
+    /// The gateway's own name there: a DN; on Active Directory also `user@domain`.
+    pub bind_dn: Option<Spanned<String>>,
+    /// The file that holds its password.
+    pub bind_password_file: Option<Spanned<PathBuf>>,
+    /// Where people are looked for, in this order.
+    #[serde(default = "root")]
+    pub base: Spanned<Bases>,
+    /// How far below the base.
+    #[serde(default = "sub")]
+    pub scope: Spanned<Scope>,
+    /// For a question with all that belongs to it: connections, tries on other servers.
+    #[serde(default = "three_seconds")]
+    pub timeout: Spanned<Span>,
+    /// Connections for searches, to each server at most.
+    #[serde(default = "two")]
+    pub connections: Spanned<u32>,
+    /// Connections for the binds of users, to each server at most.
+    #[serde(default = "eight")]
+    pub bind_connections: Spanned<u32>,
+    /// How long answers are remembered.
+    #[serde(default = "usual_cache")]
+    pub cache: Spanned<CacheSettings>,
+    /// What becomes of a server whose schema lacks an attribute that is named here.
+    #[serde(default = "refuse")]
+    pub unknown_attributes: Spanned<UnknownAttributes>,
+    /// What everybody must match beside either query.
+    pub require: Option<Spanned<RequireTemplate>>,
+    /// How a certificate becomes a person. For a file it may be left out: the people's own `certificate` tables say.
     pub certificate_query: Option<CertificateQuery>,
     /// How a user name becomes a person.
     #[serde(default)]
@@ -28,6 +86,8 @@ pub struct Settings {
 pub enum Kind {
     /// A TOML file.
     File,
+    /// Directory servers.
+    Ldap,
 }
 
 /// `[directory.NAME.certificate_query]`
@@ -36,6 +96,15 @@ pub enum Kind {
 pub struct CertificateQuery {
     /// Matches the person whose certificate it is.
     pub filter: Spanned<CertificateTemplate>,
+    /// The attribute that names a person to the gateway.
+    #[serde(default = "uid")]
+    pub user_id: Spanned<Attribute>,
+    /// The attributes with the addresses that a person may send as.
+    #[serde(default = "mail")]
+    pub addresses: Spanned<Attributes>,
+    /// Further attributes, for the log.
+    #[serde(default = "none")]
+    pub log: Spanned<Attributes>,
 }
 
 /// `[directory.NAME.smtp_auth_query]`
@@ -47,28 +116,154 @@ pub struct SmtpAuthQuery {
     pub filter: Spanned<LoginTemplate>,
     /// Matches that person if a password is good enough for them; everybody when left out.
     pub allowance: Option<Spanned<LoginTemplate>>,
+    /// How the password is proved.
+    #[serde(default = "by_bind")]
+    pub method: Spanned<Method>,
+    /// The attribute that names a person to the gateway.
+    #[serde(default = "uid")]
+    pub user_id: Spanned<Attribute>,
+    /// The attributes with the addresses that a person may send as.
+    #[serde(default = "mail")]
+    pub addresses: Spanned<Attributes>,
+    /// Further attributes, for the log.
+    #[serde(default = "none")]
+    pub log: Spanned<Attributes>,
 }
 
 impl Default for SmtpAuthQuery {
     fn default() -> Self {
-        Self { filter: by_user_id(), allowance: None }
+        Self {
+            filter: by_user_id(),
+            allowance: None,
+            method: by_bind(),
+            user_id: uid(),
+            addresses: mail(),
+            log: none(),
+        }
     }
 }
 
+/// A value that was left out.
+fn left_out<T>(value: T) -> Spanned<T> {
+    Spanned::new(0..0, value)
+}
+
+fn nowhere() -> Spanned<Vec<ServerUrl>> {
+    left_out(Vec::new())
+}
+
+fn failover() -> Spanned<Order> {
+    left_out(Order::Failover)
+}
+
+fn no() -> Spanned<bool> {
+    left_out(false)
+}
+
+fn simple() -> Spanned<Bind> {
+    left_out(Bind::Simple)
+}
+
+fn root() -> Spanned<Bases> {
+    left_out(Bases::default())
+}
+
+fn sub() -> Spanned<Scope> {
+    left_out(Scope::Sub)
+}
+
+fn three_seconds() -> Spanned<Span> {
+    left_out(Span(Duration::from_secs(3)))
+}
+
+fn two() -> Spanned<u32> {
+    left_out(2)
+}
+
+fn eight() -> Spanned<u32> {
+    left_out(8)
+}
+
+fn usual_cache() -> Spanned<CacheSettings> {
+    left_out(CacheSettings::default())
+}
+
+fn refuse() -> Spanned<UnknownAttributes> {
+    left_out(UnknownAttributes::Refuse)
+}
+
 fn by_user_id() -> Spanned<LoginTemplate> {
-    Spanned::new(0..0, LoginTemplate::default())
+    left_out(LoginTemplate::default())
+}
+
+fn by_bind() -> Spanned<Method> {
+    left_out(Method::Bind)
+}
+
+fn uid() -> Spanned<Attribute> {
+    left_out(Attribute("uid".to_owned()))
+}
+
+fn mail() -> Spanned<Attributes> {
+    left_out(Attributes(vec![Attribute("mail".to_owned())]))
+}
+
+fn none() -> Spanned<Attributes> {
+    left_out(Attributes(Vec::new()))
+}
+
+fn written<T>(value: &Spanned<T>) -> Option<Range<usize>> {
+    Some(value.span()).filter(|span| *span != (0..0))
+}
+
+fn present<T>(value: Option<&Spanned<T>>) -> Option<Range<usize>> {
+    value.map(Spanned::span)
+}
+
+impl Settings {
+    /// Keys that are written and have no meaning for this kind.
+    pub(crate) fn wrong_kind(&self) -> Vec<(&'static str, Range<usize>)> {
+        let login = &self.smtp_auth_query;
+        let query = self.certificate_query.as_ref();
+        let of_ldap = [
+            ("servers", written(&self.servers)),
+            ("order", written(&self.order)),
+            ("starttls", written(&self.starttls)),
+            ("allow_plaintext", written(&self.allow_plaintext)),
+            ("ca", present(self.ca.as_ref())),
+            ("client_certificate", present(self.client_certificate.as_ref())),
+            ("bind", written(&self.bind)),
+            ("bind_dn", present(self.bind_dn.as_ref())),
+            ("bind_password_file", present(self.bind_password_file.as_ref())),
+            ("base", written(&self.base)),
+            ("scope", written(&self.scope)),
+            ("timeout", written(&self.timeout)),
+            ("connections", written(&self.connections)),
+            ("bind_connections", written(&self.bind_connections)),
+            ("cache", written(&self.cache)),
+            ("unknown_attributes", written(&self.unknown_attributes)),
+            ("require", present(self.require.as_ref())),
+            ("certificate_query.user_id", query.and_then(|query| written(&query.user_id))),
+            ("certificate_query.addresses", query.and_then(|query| written(&query.addresses))),
+            ("certificate_query.log", query.and_then(|query| written(&query.log))),
+            ("smtp_auth_query.method", written(&login.method)),
+            ("smtp_auth_query.user_id", written(&login.user_id)),
+            ("smtp_auth_query.addresses", written(&login.addresses)),
+            ("smtp_auth_query.log", written(&login.log)),
+        ];
+        let of_files = [("path", present(self.path.as_ref()))];
+        let keep = |(key, span): (&'static str, Option<Range<usize>>)| span.map(|span| (key, span));
+        match self.kind.get_ref() {
+            Kind::File => of_ldap.into_iter().filter_map(keep).collect(),
+            Kind::Ldap => of_files.into_iter().filter_map(keep).collect(),
+        }
+    }
 }
 
 /// Not a kind of directory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UnknownKind {
-    /// It will be one.
-    #[error("LDAP directories are not in this version: kind = \"file\" is")]
-    Ldap,
-    /// It is none.
-    #[error("unknown kind {0:?} of directory: \"file\" is known")]
-    Other(String),
-}
+#[error("unknown kind {0:?} of directory: \"ldap\" and \"file\" are known")]
+pub struct UnknownKind(String);
 
 impl TryFrom<String> for Kind {
     type Error = UnknownKind;
@@ -76,8 +271,8 @@ impl TryFrom<String> for Kind {
     fn try_from(name: String) -> Result<Self, Self::Error> {
         match name.as_str() {
             "file" => Ok(Self::File),
-            "ldap" => Err(UnknownKind::Ldap),
-            _ => Err(UnknownKind::Other(name)),
+            "ldap" => Ok(Self::Ldap),
+            _ => Err(UnknownKind(name)),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Token {
     /// `{u}`: the user name, without the domain if one was typed.
     User,
-    /// `{d}`: the domain behind the last `@` of what was typed.
+    /// `{d}`: the domain behind the last `@` of what was typed, or before a `\`.
     Domain,
     /// `{a}`: the whole of what was typed.
     Address,
@@ -205,7 +205,9 @@ impl Tokens {
         let mut tokens = Self::new();
         tokens.set_now(now);
         tokens.set(Token::Address, typed);
-        match typed.rsplit_once('@') {
+        // Windows writes DOMAIN\user, the rest of the world user@domain.
+        let parts = typed.rsplit_once('@').or_else(|| typed.split_once('\\').map(|(domain, user)| (user, domain)));
+        match parts {
             Some((user, domain)) => {
                 tokens.set(Token::User, user);
                 tokens.set(Token::Domain, domain);
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_taken_apart_at_the_last_at() {
+    fn a_login_is_taken_apart_at_the_last_at_or_the_first_backslash() {
         let now = "2026-11-24T08:00:00Z".parse().unwrap();
         let typed = Tokens::login("o@k@example.mil", now);
         assert_eq!(typed.text(Token::User), Ok("o@k"));
@@ -279,6 +281,9 @@ mod tests {
         let bare = Tokens::login("alice", now);
         assert_eq!(bare.text(Token::User), Ok("alice"));
         assert_eq!(bare.text(Token::Domain), Err(NoValue::Absent(Token::Domain)));
+        let windows = Tokens::login("CORP\\alice", now);
+        assert_eq!((windows.text(Token::User), windows.text(Token::Domain)), (Ok("alice"), Ok("CORP")));
+        assert_eq!(windows.text(Token::Address), Ok("CORP\\alice"));
         let headless = Tokens::login("@example.mil", now);
         assert!(matches!(headless.text(Token::User), Err(NoValue::Unusable(Token::User, _))));
     }

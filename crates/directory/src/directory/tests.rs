@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::answers::{Allowance, Person, WrongPassword};
 use crate::password::tests::cheap_hash;
 use crate::tokens::Token;
 
@@ -193,8 +194,10 @@ async fn a_changed_file_is_read_again_and_a_bad_one_is_not_taken() {
 #[test]
 fn settings_say_what_would_be_right() {
     let read = |text: &str| toml::from_str::<Settings>(text).unwrap_err().message().to_owned();
-    assert_eq!(read("kind = \"ldap\"\npath = \"x\""), "LDAP directories are not in this version: kind = \"file\" is");
-    assert_eq!(read("kind = \"sql\"\npath = \"x\""), "unknown kind \"sql\" of directory: \"file\" is known");
+    assert_eq!(
+        read("kind = \"sql\"\npath = \"x\""),
+        "unknown kind \"sql\" of directory: \"ldap\" and \"file\" are known"
+    );
     let unknown = read("kind = \"file\"\npath = \"x\"\nsmtp_auth_query = { fliter = \"\" }");
     assert!(unknown.starts_with("unknown field `fliter`, expected `filter`"), "{unknown}");
     let filter = read("kind = \"file\"\npath = \"x\"\ncertificate_query = { filter = \"(caccn={u})\" }");
@@ -210,6 +213,11 @@ fn settings_say_what_would_be_right() {
     assert!(matches!(error, Error::Setting { span, .. } if span.start > 0));
     assert!(open("smtp_auth_query.allowance = \"(a:b:=c)\"").to_string().contains("smtp_auth_query.allowance"));
     assert!(matches!(open(""), Error::Read { .. }));
+    let error = open("timeout = \"3s\"");
+    assert_eq!(error.to_string(), "directory.corporate.timeout: has a meaning for kind = \"ldap\" only: leave it out");
+    let nowhere = Directory::open("corporate", &toml::from_str("kind = \"file\"").unwrap()).unwrap_err();
+    assert!(nowhere.to_string().starts_with("directory.corporate.path: missing: kind = \"file\" needs"), "{nowhere}");
+    assert!(matches!(nowhere, Error::Setting { span, .. } if span == (7..13)));
 }
 
 #[test]

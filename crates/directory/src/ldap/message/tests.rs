@@ -1,0 +1,99 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::template::Template;
+use crate::tokens::{Query, Token, Tokens};
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn resolved(template: &str, value: &[u8]) -> Filter {
+    let mut tokens = Tokens::new();
+    tokens.set(Token::CommonName, value);
+    Template::parse(template, Query::Certificate).unwrap().resolve(&tokens).unwrap()
+}
+
+#[test]
+fn a_bind_and_its_frame() {
+    // RFC 4511 section 4.2, by hand.
+    assert_eq!(hex(&message(2, &simple_bind("cn=x", b"pw"))), "3010020102600b0201030404636e3d7880027077");
+    assert_eq!(
+        hex(&external_bind()),
+        "60140201030400a30d040845585445524e414c0400".replace("0d04", "0c04").replace("6014", "6013")
+    );
+    assert_eq!(hex(&abandon(300)), "5002012c");
+    assert_eq!(hex(&unbind()), "4200");
+}
+
+#[test]
+fn answers() {
+    let ended = |code: u8, text: &[u8]| {
+        let content = [element(tag::ENUMERATED, &[code]), element(4, b""), element(4, text)].concat();
+        element(0x65, &content)
+    };
+    let whole = |operation: &[u8]| element(tag::SEQUENCE, &[number(tag::INTEGER, 7), operation.to_vec()].concat());
+    let (id, response) = read(&whole(&ended(49, b"80090308: data 533,\n v1db1\0"))).unwrap();
+    let Response::Ended(ended_with) = response else { panic!("{response:?}") };
+    assert_eq!((id, ended_with.told().as_str()), (7, "invalidCredentials (49): 80090308: data 533, v1db1"));
+
+    let control = element(0xa0, &element(tag::SEQUENCE, &element(4, b"2.16.840.1.113730.3.4.4")));
+    let (_, response) = read(&whole(&[ended(0, b""), control].concat())).unwrap();
+    let Response::Ended(ended_with) = response else { panic!("{response:?}") };
+    assert_eq!(ended_with.controls, ["2.16.840.1.113730.3.4.4"]);
+
+    let values = element(tag::SET, &[element(4, b"a"), element(4, b"\xff")].concat());
+    let attribute = element(tag::SEQUENCE, &[element(4, b"userCertificate;binary"), values].concat());
+    let entry = element(0x64, &[element(4, b"cn=x"), element(tag::SEQUENCE, &attribute)].concat());
+    let (_, response) = read(&whole(&entry)).unwrap();
+    let Response::Entry(entry) = response else { panic!("{response:?}") };
+    assert_eq!(entry.values("USERCERTIFICATE").count(), 2);
+    assert_eq!(entry.texts("userCertificate;binary").collect::<Vec<_>>(), ["a"]);
+    assert_eq!(read(&whole(&element(0x73, b"x"))).unwrap().1, Response::Reference);
+    assert!(read(&whole(&element(0x65, &element(tag::ENUMERATED, &[0])))).is_err());
+}
+
+/// Every kind of item, against another implementation of RFC 4515 and RFC 4511.
+#[test]
+fn filters_are_encoded_as_ldap3_encodes_them() {
+    for template in [
+        "(caccn={cn})",
+        "(&(a={cn})(|(b=*)(!(c>={cn})))(d<={cn})(e~={cn}))",
+        "(a={cn}*x*{cn}*y)",
+        "(a=*{cn}*)",
+        "(a=*{cn})",
+        "(userAccountControl:1.2.840.113556.1.4.803:=2)",
+        "(ou:dn:caseExactMatch:={cn})",
+        "(:caseExactMatch:={cn})",
+        "(userCertificate;binary={cn})",
+    ] {
+        let filter_tree = resolved(template, b"O'NEIL (ACME) *\\\0\xff");
+        assert_eq!(hex(&filter(&filter_tree)), hex(&by_ldap3(&filter_tree.to_string())), "{template}");
+    }
+}
+
+fn by_ldap3(text: &str) -> Vec<u8> {
+    use lber::structures::ASNTag as _;
+    let tag = ldap3::parse_filter(text).unwrap();
+    let mut octets = bytes::BytesMut::new();
+    lber::write::encode_into(&mut octets, tag.into_structure()).unwrap();
+    octets.to_vec()
+}
+
+proptest! {
+    /// Whatever a certificate says: the written text, read by others, is the same tree with the same octets in it.
+    #[test]
+    fn no_value_changes_the_shape(value in proptest::collection::vec(any::<u8>(), 1..200)) {
+        prop_assume!(std::str::from_utf8(&value).map_or(true, |text| !text.trim().is_empty()));
+        for template in ["(&(objectClass=posixAccount)(caccn={cn})(!(o={cn}*)))", "(|(a>={cn})(b:=x{cn}y))"] {
+            let tree = resolved(template, &value);
+            prop_assert_eq!(hex(&filter(&tree)), hex(&by_ldap3(&tree.to_string())));
+        }
+    }
+
+    #[test]
+    fn whatever_comes_is_read_or_refused(octets in proptest::collection::vec(any::<u8>(), 0..80)) {
+        let _ = read(&octets);
+        let _ = read(&element(tag::SEQUENCE, &[vec![2, 1, 1, 0x64], octets].concat()));
+    }
+}

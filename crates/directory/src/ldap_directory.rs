@@ -1,0 +1,407 @@
+//! Directory servers as a directory: who a certificate is, whether a password is somebody's.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest;
+use tokio::time::timeout;
+
+use crate::account::{BindResult, closed};
+use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, WrongPassword};
+use crate::base::Bases;
+use crate::cache::{Cache, FoundEntries};
+use crate::error::Error;
+use crate::filter::Filter;
+use crate::finding::{Finding, FindingState};
+use crate::ldap::connection::{Answer, Connection};
+use crate::ldap::message::{Depth, FoundEntry, Operation, Search};
+use crate::ldap::pool::Pool;
+use crate::ldap::schema::Unfit;
+use crate::ldap::server::{Server, ServerHealth};
+use crate::ldap_plan::{Plan, Reading};
+use crate::password::Password;
+use crate::proof::Proof;
+use crate::settings::{Method, Settings};
+use crate::template::Template;
+use crate::tokens::{NoValue, Query, Token, Tokens};
+
+/// Entries that are asked for: two are as bad as more.
+const TWO: usize = 2;
+
+/// Directory servers, ready to be asked.
+pub(crate) struct LdapDirectory {
+    name: String,
+    pool: Arc<Pool>,
+    cache: Cache,
+    bases: Bases,
+    depth: Depth,
+    timeout: Duration,
+    require: Option<Template>,
+    certificate: Option<CertificateQuestion>,
+    login_filter: Template,
+    allowance: Option<Template>,
+    login_reading: Reading,
+    proof: Proof,
+    notes: Vec<String>,
+}
+
+struct CertificateQuestion {
+    filter: Template,
+    /// What it asks of a certificate, bases included.
+    tokens: BTreeSet<Token>,
+    reading: Reading,
+}
+
+/// A search that is to be made, in each base until somebody is found.
+struct Question {
+    /// The operation, and whether its base must be there.
+    operations: Vec<(Operation, bool)>,
+    /// May be answered from memory.
+    remembered: bool,
+}
+
+/// The one person of a user name.
+struct Login {
+    entry: Arc<FoundEntry>,
+    allowance: Allowance,
+}
+
+impl LdapDirectory {
+    /// Reads the files that the settings name. Blocks. No server is asked yet.
+    pub(crate) fn open(name: &str, settings: &Settings) -> Result<Self, Error> {
+        let plan = Plan { name, settings };
+        let pool = Arc::new(plan.pool()?);
+        let bases = settings.base.get_ref().clone();
+        let require = settings.require.as_ref().map(|require| require.get_ref().template().clone());
+        let certificate = settings.certificate_query.as_ref().map(|query| {
+            let filter = query.filter.get_ref().0.clone();
+            let base_tokens: BTreeSet<Token> = bases.iter().flat_map(crate::base::Base::tokens).collect();
+            let asks = |token: &Token| {
+                filter.uses(*token)
+                    || base_tokens.contains(token)
+                    || require.as_ref().is_some_and(|one| one.uses(*token))
+            };
+            CertificateQuestion {
+                tokens: Token::of(Query::Certificate).filter(asks).collect(),
+                reading: Reading::new(query.user_id.get_ref(), query.addresses.get_ref(), query.log.get_ref()),
+                filter,
+            }
+        });
+        let login = &settings.smtp_auth_query;
+        let cache = settings.cache.get_ref();
+        Ok(Self {
+            name: name.to_owned(),
+            pool,
+            cache: Cache::new(cache.positive.0, cache.negative.0, cache.entries),
+            bases,
+            depth: plan.depth(),
+            timeout: settings.timeout.get_ref().0,
+            require,
+            certificate,
+            login_filter: login.filter.get_ref().0.clone(),
+            allowance: login.allowance.as_ref().map(|allowance| allowance.get_ref().0.clone()),
+            login_reading: Reading::new(login.user_id.get_ref(), login.addresses.get_ref(), login.log.get_ref()),
+            proof: Proof::new(match login.method.get_ref() {
+                Method::Bind => None,
+                Method::PasswordAttribute(attribute) => Some(attribute.0.clone()),
+            }),
+            notes: plan.notes(),
+        })
+    }
+
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    pub(crate) fn certificate_query_uses(&self, token: Token) -> bool {
+        self.certificate.as_ref().is_some_and(|question| question.filter.uses(token))
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.cache.epoch()
+    }
+
+    pub(crate) fn flush(&self) {
+        self.cache.flush();
+    }
+
+    pub(crate) fn health(&self) -> Vec<ServerHealth> {
+        self.pool.health()
+    }
+
+    pub(crate) fn verifications(&self) -> u64 {
+        self.proof.verifications()
+    }
+
+    pub(crate) async fn certificate_query(
+        &self,
+        tokens: impl FnOnce(&BTreeSet<Token>) -> Tokens + Send,
+    ) -> CertificateMatch {
+        let nobody = |why: String| CertificateMatch::Nobody { why };
+        let Some(asked) = &self.certificate else {
+            return nobody(format!("directory {} has no certificate_query", self.name));
+        };
+        let tokens = tokens(&asked.tokens);
+        let filter = match self.resolve(&asked.filter, &tokens) {
+            Ok(filter) => filter,
+            Err(no_value) => return nobody(format!("{}: {no_value}", asked.filter)),
+        };
+        let remembered = !asked.filter.uses(Token::Now) && !self.require_uses_now();
+        let question = self.question(&filter, &tokens, &asked.reading.asked, remembered);
+        let entry = match self.find(question, Instant::now() + self.timeout).await {
+            Err(why) => return CertificateMatch::Unavailable(why),
+            Ok(FoundEntries::Nobody) => return nobody(format!("no entry matches {filter}")),
+            Ok(FoundEntries::Several) => return CertificateMatch::Several,
+            Ok(FoundEntries::One(entry)) => entry,
+        };
+        if let Some(why) = closed(&entry, jiff::Timestamp::now()) {
+            return nobody(format!("{:?} {why}", entry.dn));
+        }
+        match self.person(&entry, &asked.reading) {
+            Ok(person) => CertificateMatch::One(person),
+            Err(why) => nobody(why),
+        }
+    }
+
+    pub(crate) async fn password_query(&self, user: &str, password: &Password, now: jiff::Timestamp) -> PasswordMatch {
+        if password.is_empty() {
+            return PasswordMatch::Wrong(WrongPassword::Empty);
+        }
+        let deadline = Instant::now() + self.timeout;
+        // Passwords are proved by what the directory says now.
+        let attributes = self.proof.attributes(&self.login_reading.asked);
+        let login = match self.login(user, now, &attributes, false, deadline).await {
+            Ok(login) => login,
+            Err(why) => return PasswordMatch::Unavailable(why),
+        };
+        let entry = login.as_ref().ok().map(|login| login.entry.as_ref());
+        match (self.proof.prove(&self.pool, entry, password, deadline).await, login) {
+            (Err(why), _) => PasswordMatch::Unavailable(why),
+            (Ok(_), Err(why)) => PasswordMatch::Wrong(why),
+            (Ok(result), Ok(login)) => self.answer(login, result, now),
+        }
+    }
+
+    pub(crate) async fn presume(&self, user: &str, now: jiff::Timestamp) -> PasswordMatch {
+        let deadline = Instant::now() + self.timeout;
+        match self.login(user, now, &self.login_reading.asked, true, deadline).await {
+            Ok(Ok(login)) => self.answer(login, BindResult::Right, now),
+            Ok(Err(why)) => PasswordMatch::Wrong(why),
+            Err(why) => PasswordMatch::Unavailable(why),
+        }
+    }
+
+    fn answer(&self, login: Login, result: BindResult, now: jiff::Timestamp) -> PasswordMatch {
+        let Login { entry, allowance } = login;
+        if let Some(why) = closed(&entry, now) {
+            tracing::info!(directory = self.name, dn = entry.dn, "the account {why}");
+            return PasswordMatch::Disabled;
+        }
+        match result {
+            BindResult::Wrong(why) => PasswordMatch::Wrong(why),
+            BindResult::Disabled => PasswordMatch::Disabled,
+            BindResult::Unclear => PasswordMatch::Unavailable("the server did not judge the password".to_owned()),
+            BindResult::Right => match self.person(&entry, &self.login_reading) {
+                Ok(person) => PasswordMatch::Right { person, allowance },
+                Err(why) => {
+                    tracing::warn!(directory = self.name, why, "a right password is of no use");
+                    PasswordMatch::Wrong(WrongPassword::UnknownUser)
+                }
+            },
+        }
+    }
+
+    /// Everything about a user name that needs no password. The same steps for everybody: the time they take must not
+    /// depend on whether there is such a user.
+    async fn login(
+        &self,
+        user: &str,
+        now: jiff::Timestamp,
+        attributes: &[String],
+        remembered: bool,
+        deadline: Instant,
+    ) -> Result<Result<Login, WrongPassword>, String> {
+        let tokens = Tokens::login(user, now);
+        let Ok(filter) = self.resolve(&self.login_filter, &tokens) else { return Ok(Err(WrongPassword::UnknownUser)) };
+        let may = remembered && !self.login_filter.uses(Token::Now) && !self.require_uses_now();
+        let found = self.find(self.question(&filter, &tokens, attributes, may), deadline).await?;
+        let nobodys_dn = || self.bases.iter().find_map(|base| base.resolve(&tokens).ok()).unwrap_or_default();
+        let dn = match &found {
+            FoundEntries::One(entry) => entry.dn.clone(),
+            FoundEntries::Nobody | FoundEntries::Several => nobodys_dn(),
+        };
+        let allowance = self.allows(&dn, &tokens, remembered, deadline).await;
+        Ok(match found {
+            FoundEntries::Nobody => Err(WrongPassword::UnknownUser),
+            FoundEntries::Several => Err(WrongPassword::SeveralUsers),
+            FoundEntries::One(entry) => Ok(Login { entry, allowance }),
+        })
+    }
+
+    /// Whether the allowance matches the very entry that was found.
+    async fn allows(&self, dn: &str, tokens: &Tokens, remembered: bool, deadline: Instant) -> Allowance {
+        let Some(template) = &self.allowance else { return Allowance::NotConfigured };
+        let Ok(filter) = template.resolve(tokens) else { return Allowance::NotAllowed };
+        let remembered = remembered && !template.uses(Token::Now);
+        // "1.1": no attributes (RFC 4511 section 4.5.1.8).
+        let operation = self.operation(dn, Depth::Base, &filter, &["1.1".to_owned()]);
+        // The entry may have gone meanwhile: that is no failure of the server.
+        let question = Question { operations: vec![(operation, false)], remembered };
+        match self.find(question, deadline).await {
+            Ok(FoundEntries::One(_)) => Allowance::Allowed,
+            Ok(FoundEntries::Nobody | FoundEntries::Several) => Allowance::NotAllowed,
+            Err(why) => Allowance::Unavailable(why),
+        }
+    }
+
+    fn require_uses_now(&self) -> bool {
+        self.require.as_ref().is_some_and(|require| require.uses(Token::Now))
+    }
+
+    /// A query's filter, and what everybody must match.
+    fn resolve(&self, template: &Template, tokens: &Tokens) -> Result<Filter, NoValue> {
+        let filter = template.resolve(tokens)?;
+        match &self.require {
+            None => Ok(filter),
+            Some(require) => Ok(Filter::And(vec![filter, require.resolve(tokens)?])),
+        }
+    }
+
+    fn operation(&self, base: &str, depth: Depth, filter: &Filter, attributes: &[String]) -> Operation {
+        let time_limit = i32::try_from(self.timeout.as_secs()).unwrap_or(i32::MAX).saturating_add(1);
+        Search { base, depth, filter, attributes, size_limit: 2, time_limit }.operation()
+    }
+
+    /// In every base that this client's values fill.
+    fn question(&self, filter: &Filter, tokens: &Tokens, attributes: &[String], remembered: bool) -> Question {
+        let bases = self.bases.iter().filter_map(|base| base.resolve(tokens).ok().map(|dn| (dn, base.is_fixed())));
+        let operation = |(dn, fixed): (String, bool)| (self.operation(&dn, self.depth, filter, attributes), fixed);
+        Question { operations: bases.map(operation).collect(), remembered }
+    }
+
+    async fn find(&self, question: Question, deadline: Instant) -> Result<FoundEntries, String> {
+        let mut key = digest::Context::new(&digest::SHA256);
+        question.operations.iter().for_each(|(operation, _)| key.update(operation));
+        let key = <[u8; 32]>::try_from(key.finish().as_ref()).unwrap_or_default();
+        let pool = Arc::clone(&self.pool);
+        let Question { operations, remembered } = question;
+        self.cache.find(key, remembered, async move { search(&pool, &operations, deadline).await }).await
+    }
+
+    fn person(&self, entry: &FoundEntry, reading: &Reading) -> Result<Person, String> {
+        // Values have no order (RFC 4511 section 4.1.7): of several the same one must be taken each time.
+        let ids = entry.texts(&reading.user_id).map(str::trim).filter(|id| !id.is_empty());
+        let user_id = ids.min().ok_or_else(|| format!("{:?} has no {}", entry.dn, reading.user_id))?;
+        if !reading.log.is_empty() {
+            let each = |name: &String| format!("{name}={:?}", entry.texts(name).collect::<Vec<_>>());
+            let attributes = reading.log.iter().map(each).collect::<Vec<_>>().join(" ");
+            tracing::info!(directory = self.name, user_id, dn = entry.dn, attributes, "found");
+        }
+        let mut addresses: Vec<String> = Vec::new();
+        for address in reading.addresses.iter().flat_map(|name| entry.texts(name)).filter_map(address) {
+            if !addresses.iter().any(|known| known.eq_ignore_ascii_case(address)) {
+                addresses.push(address.to_owned());
+            }
+        }
+        Ok(Person { user_id: user_id.to_owned(), addresses })
+    }
+
+    /// See [`crate::Directory::check_connection`].
+    pub(crate) async fn check_connection(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for server in self.pool.servers() {
+            let patience = self.timeout.max(Duration::from_secs(10));
+            let found = match timeout(patience, self.check(server)).await {
+                Ok(found) => found,
+                Err(_) => vec![(FindingState::Problem, format!("no answer within {} s", patience.as_secs()))],
+            };
+            let server = server.url().to_string();
+            findings.extend(found.into_iter().map(|(state, text)| Finding { server: server.clone(), state, text }));
+        }
+        findings
+    }
+
+    async fn check(&self, server: &Server) -> Vec<(FindingState, String)> {
+        use FindingState::{Fine, Problem, Warning};
+        let began = Instant::now();
+        let connection = match server.connector().connect_and_bind(server.url()).await {
+            Ok(connection) => connection,
+            Err(why) => return vec![(Problem, why)],
+        };
+        let mut found =
+            vec![(Fine, format!("answers, and takes the gateway's bind ({} ms)", began.elapsed().as_millis()))];
+        found.push(match server.wanted().examine(&connection).await {
+            Ok(()) => (Fine, "its schema has every attribute that is named".to_owned()),
+            Err(unfit @ Unfit::Broken(_)) => (Problem, unfit.to_string()),
+            Err(unfit) => (if server.wanted().warn_only { Warning } else { Problem }, unfit.to_string()),
+        });
+        for base in self.bases.iter().filter(|base| base.is_fixed() && !base.to_string().is_empty()) {
+            let dn = base.to_string();
+            found.push(match self.look_at(&connection, &dn).await {
+                Ok(1..) => (Fine, format!("the base {dn:?} is there")),
+                Ok(0) => (Problem, format!("the base {dn:?} is not there, or not for the gateway's eyes")),
+                Err(why) => (Problem, format!("the base {dn:?}: {why}")),
+            });
+        }
+        found
+    }
+
+    async fn look_at(&self, connection: &Connection, dn: &str) -> Result<usize, String> {
+        let filter = Filter::Present("objectClass".to_owned());
+        let operation = self.operation(dn, Depth::Base, &filter, &["1.1".to_owned()]);
+        let answer = connection.call(operation, 1).await.map_err(|lost| lost.to_string())?;
+        match answer.ended.code {
+            0 => Ok(answer.seen),
+            _ => Err(answer.ended.told()),
+        }
+    }
+}
+
+/// A mail address of an attribute; Active Directory's `proxyAddresses` says of each what it is.
+fn address(value: &str) -> Option<&str> {
+    match value.split_once(':') {
+        Some((kind, address)) if kind.eq_ignore_ascii_case("smtp") => Some(address),
+        // x500:, sip: … are no mail addresses.
+        Some((kind, _)) if kind.bytes().all(|b| b.is_ascii_alphanumeric()) => None,
+        _ => Some(value),
+    }
+}
+
+/// Base after base, until one has somebody.
+async fn search(pool: &Pool, operations: &[(Operation, bool)], deadline: Instant) -> Result<FoundEntries, String> {
+    for (operation, fixed) in operations {
+        let asked = pool.search(operation, TWO, deadline).await?;
+        match found(asked.answer, *fixed) {
+            Ok(FoundEntries::Nobody) => {}
+            Ok(found) => return Ok(found),
+            Err(why) => return Err(format!("{}: {why}", asked.server.url())),
+        }
+    }
+    Ok(FoundEntries::Nobody)
+}
+
+/// Whom a search found. Whatever the server can't say is no answer, least of all "nobody".
+fn found(answer: Answer, base_is_fixed: bool) -> Result<FoundEntries, String> {
+    let Answer { entries, seen, ended } = answer;
+    match (ended.code, seen, entries.into_iter().next()) {
+        // Two entries are two people, whatever else went wrong; and where a limit of two was exceeded there are more.
+        (_, TWO.., _) | (4, 1.., _) => Ok(FoundEntries::Several),
+        (0, _, Some(entry)) => Ok(FoundEntries::One(Arc::new(entry))),
+        (0, _, None) => Ok(FoundEntries::Nobody),
+        // A base that a client's domain completes need not be there; one that is written must be.
+        (32, _, _) if !base_is_fixed => Ok(FoundEntries::Nobody),
+        (32, _, _) => Err(format!("the base is not there: {}", ended.told())),
+        _ => Err(ended.told()),
+    }
+}
+
+impl fmt::Debug for LdapDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LdapDirectory").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

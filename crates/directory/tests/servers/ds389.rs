@@ -1,0 +1,1 @@
+//! 389 Directory Server, of the family of Oracle's.
