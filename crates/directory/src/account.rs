@@ -107,8 +107,8 @@ mod tests {
             ("accountExpires", "9223372036854775807", false),
             // 2022 and 2026-11-24T08:00:00Z, a second around it.
             ("accountExpires", "133000000000000000", true),
-            ("accountExpires", "134400096000000000", true),
-            ("accountExpires", "134400096010000000", false),
+            ("accountExpires", "134399808000000000", true),
+            ("accountExpires", "134399808010000000", false),
             ("accountExpires", "-5", true),
             ("accountExpires", "soon", false),
             ("nsAccountLock", "TRUE", true),

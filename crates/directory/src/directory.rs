@@ -22,8 +22,8 @@ pub struct Directory {
 
 #[derive(Debug)]
 enum Source {
-    File(FileDirectory),
-    Ldap(LdapDirectory),
+    File(Box<FileDirectory>),
+    Ldap(Box<LdapDirectory>),
 }
 
 impl Directory {
@@ -37,8 +37,8 @@ impl Directory {
             return Err(Error::Setting { directory: name.to_owned(), key, span, text: text.to_owned() });
         }
         let source = match settings.kind.get_ref() {
-            Kind::File => Source::File(FileDirectory::open(name, settings)?),
-            Kind::Ldap => Source::Ldap(LdapDirectory::open(name, settings)?),
+            Kind::File => Source::File(Box::new(FileDirectory::open(name, settings)?)),
+            Kind::Ldap => Source::Ldap(Box::new(LdapDirectory::open(name, settings)?)),
         };
         Ok(Self { name: name.to_owned(), source })
     }

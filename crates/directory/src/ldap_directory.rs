@@ -390,8 +390,8 @@ fn found(answer: Answer, base_is_fixed: bool) -> Result<FoundEntries, String> {
         (_, TWO.., _) | (4, 1.., _) => Ok(FoundEntries::Several),
         (0, _, Some(entry)) => Ok(FoundEntries::One(Arc::new(entry))),
         (0, _, None) => Ok(FoundEntries::Nobody),
-        // A base that a client's domain completes need not be there; one that is written must be.
-        (32, _, _) if !base_is_fixed => Ok(FoundEntries::Nobody),
+        // A base that a client's domain completes need not be there, nor be a name; one that is written must be.
+        (32 | 34, _, _) if !base_is_fixed => Ok(FoundEntries::Nobody),
         (32, _, _) => Err(format!("the base is not there: {}", ended.told())),
         _ => Err(ended.told()),
     }

@@ -199,7 +199,7 @@ fn settings_say_what_would_be_right() {
         "unknown kind \"sql\" of directory: \"ldap\" and \"file\" are known"
     );
     let unknown = read("kind = \"file\"\npath = \"x\"\nsmtp_auth_query = { fliter = \"\" }");
-    assert!(unknown.starts_with("unknown field `fliter`, expected `filter`"), "{unknown}");
+    assert!(unknown.starts_with("unknown field `fliter`, expected one of `filter`"), "{unknown}");
     let filter = read("kind = \"file\"\npath = \"x\"\ncertificate_query = { filter = \"(caccn={u})\" }");
     assert!(filter.starts_with("at character 8: {u} never has a value in a certificate query"), "{filter}");
 

@@ -67,8 +67,8 @@ impl Pool {
     ) -> Result<Asked<Answer>, String> {
         let mut trying = Trying::new(self.order(), deadline);
         while let Some((server, until)) = trying.next() {
-            let connection = match timeout_at(until, server.connection()).await {
-                Ok(Ok(connection)) => connection,
+            let searching = match timeout_at(until, server.searching()).await {
+                Ok(Ok(searching)) => searching,
                 Ok(Err(why)) => {
                     trying.failed(&server, why);
                     continue;
@@ -80,12 +80,12 @@ impl Pool {
             };
             trying.sent += 1;
             let sent = Instant::now();
-            match timeout_at(until, connection.call(operation.clone(), keep)).await {
+            match timeout_at(until, searching.connection.call(operation.clone(), keep)).await {
                 Ok(Ok(answer)) if elsewhere(&answer.ended) => trying.failed(&server, answer.ended.told()),
-                Ok(Ok(answer)) => return Ok(Asked { server, answer }),
-                Ok(Err(lost)) => trying.lost(server, lost.to_string()),
+                Ok(Ok(answer)) => return Ok(Asked { server: Arc::clone(&server), answer }),
+                Ok(Err(lost)) => trying.lost(Arc::clone(&server), lost.to_string()),
                 Err(_) => {
-                    server.silent(&connection, sent);
+                    server.silent(&searching.connection, sent);
                     trying.failed(&server, "no answer in time".to_owned());
                 }
             }

@@ -129,7 +129,7 @@ fn names(description: &str) -> Vec<String> {
     let Some((_, after)) = description.split_once(" NAME ") else { return names };
     let list = match after.trim_start().strip_prefix('(') {
         Some(several) => several.split(')').next().unwrap_or_default(),
-        None => after.trim_start().split_whitespace().next().unwrap_or_default(),
+        None => after.split_whitespace().next().unwrap_or_default(),
     };
     let quoted = list.split('\'').skip(1).step_by(2);
     names.extend(quoted.map(str::to_ascii_lowercase));

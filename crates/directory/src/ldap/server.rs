@@ -13,7 +13,7 @@ use crate::server_url::ServerUrl;
 
 /// Operations on one connection, from which one more connection is worth its while.
 const BUSY: usize = 16;
-/// Operations on one connection, beyond which others wait.
+/// Searches under way for each connection there may be, beyond which others wait.
 const FULL: usize = 256;
 /// The wait after the first failure; doubled after each, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -34,6 +34,7 @@ pub(crate) struct Server {
     state: Mutex<State>,
     /// Told when `state` changed for better or worse.
     changed: watch::Sender<()>,
+    places: Semaphore,
     binds: Semaphore,
     searches: AtomicU64,
 }
@@ -105,6 +106,7 @@ impl Server {
             connections,
             state: Mutex::default(),
             changed: watch::channel(()).0,
+            places: Semaphore::new(FULL.saturating_mul(connections)),
             binds: Semaphore::new(binds),
             searches: AtomicU64::new(0),
         })
@@ -131,8 +133,10 @@ impl Server {
         }
     }
 
-    /// A connection for a search. Waits for one to be made; fails at once while the server is down.
-    pub(crate) async fn connection(self: &Arc<Self>) -> Result<Connection, String> {
+    /// A connection for a search. Waits for one to be made, or for others to end where very many are under way; fails at
+    /// once while the server is down.
+    pub(crate) async fn searching(self: &Arc<Self>) -> Result<Searching<'_>, String> {
+        let place = self.places.acquire().await.map_err(|error| error.to_string())?;
         let mut changed = self.changed.subscribe();
         loop {
             {
@@ -145,11 +149,8 @@ impl Server {
                     if in_flight >= BUSY && state.connections.len() < self.connections && may_grow {
                         self.start_connecting(&mut state);
                     }
-                    if in_flight >= FULL {
-                        return Err("too many searches are under way".to_owned());
-                    }
                     self.searches.fetch_add(1, Ordering::Relaxed);
-                    return Ok(connection);
+                    return Ok(Searching { connection, _place: place });
                 }
                 if let Some(down) = state.down.as_ref().filter(|down| down.retry_at > Instant::now()) {
                     return Err(down.why.clone());
@@ -314,6 +315,12 @@ impl Drop for Landing<'_> {
         self.server.state().connecting = false;
         self.server.changed.send_replace(());
     }
+}
+
+/// A connection for one search, which others use too.
+pub(crate) struct Searching<'a> {
+    pub(crate) connection: Connection,
+    _place: SemaphorePermit<'a>,
 }
 
 /// A connection on which a user binds.

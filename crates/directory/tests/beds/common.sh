@@ -12,7 +12,7 @@ die() { echo "ERROR: $*" >&2; exit 1; }
 # nobody trusts, and a certificate for each person, of an issuer whose name has awkward characters.
 make_pki() {
   local d=$1 names=$2 uid serial cn
-  [ -s "$d/complete" ] && return
+  [ -e "$d/complete" ] && return
   mkdir -p "$d"
   key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1" 2>/dev/null; }
   sign() { # NAME ISSUER SERIAL DAYS EXTENSIONS

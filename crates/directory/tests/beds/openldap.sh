@@ -59,11 +59,11 @@ olcRootPW: $ADMIN_PW
 olcDbDirectory: $DIR/db
 olcDbMaxSize: 268435456
 olcDbIndex: objectClass eq
-olcDbIndex: uid,caccn,cacserial,mail,cacexempt,member pres,eq
-olcDbIndex: cacemergency pres,eq
+olcDbIndex: uid,mail,member pres,eq
+${NO_CAC_SCHEMA:+# }olcDbIndex: caccn,cacserial,cacexempt,cacemergency pres,eq
 olcLimits: {0}dn.exact="cn=gateway,ou=services,$SUFFIX" size.soft=100 size.hard=500
 olcAccess: {0}to attrs=userPassword by anonymous auth by dn.exact="cn=gateway,ou=services,$SUFFIX" read by self write by * none
-olcAccess: {1}to * by users read by * none
+olcAccess: {1}to * by dn.exact="cn=gateway,ou=services,$SUFFIX" read by * none
 
 dn: olcOverlay=memberof,olcDatabase={1}mdb,cn=config
 objectClass: olcOverlayConfig

@@ -176,7 +176,7 @@ async fn balanced_over_all_and_a_dead_one_is_left_out() {
         until_alice(&bed).await;
     }
     let health = bed.0.health();
-    assert_eq!((health[0].searches, health[1].searches), (10, 10));
+    assert_eq!((health[0].searches, health[1].searches), (10, 10), "{health:?}");
     slapd.kill();
     for _ in 0..20 {
         assert_eq!(bed.by_name(ALICE).await, "alice");

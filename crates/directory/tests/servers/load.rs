@@ -11,23 +11,28 @@ const BY_NAME: &str = "[certificate_query]\nfilter = \"(caccn={cn})\"\n";
 const ALICE: &str = "DOE.ALICE.Q.1234567890";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_sessions_of_a_hundred_people_cause_a_hundred_searches() {
+async fn ten_thousand_sessions_of_a_thousand_people_cause_a_thousand_searches() {
     let slapd = Slapd::start();
     let wire = Proxy::to(slapd.tls_port).await;
     let bed = slapd.asked_at(&[&wire.url("ldaps")], "timeout = \"30s\"", BY_NAME);
     let asking: Vec<_> = (0..10_000_usize)
         .map(|session| {
             let bed = Bed(bed.0.clone());
-            let number = 1 + session % 100;
+            let number = session % 1000;
             tokio::spawn(async move { (bed.by_name(&format!("BULK.{number:010}")).await, number) })
         })
         .collect();
     for asking in asking {
         let (answer, number) = asking.await.unwrap();
-        assert_eq!(answer, format!("bulk{number:05}"));
+        // The others are nobody, which takes a search as well.
+        match number {
+            1..=120 => assert_eq!(answer, format!("bulk{number:05}")),
+            _ => assert!(answer.starts_with("nobody"), "{answer}"),
+        }
     }
-    assert_eq!(slapd.logged("filter=\"(caccn=BULK."), 100);
-    assert_eq!(bed.0.health()[0].searches, 100);
+    // In slapd's log values are as its matching rule folds them.
+    assert_eq!(slapd.logged("filter=\"(caccn=bulk."), 1000);
+    assert_eq!(bed.0.health()[0].searches, 1000);
     assert!(wire.connections() <= 2, "{}", wire.connections());
 }
 

@@ -26,7 +26,7 @@ async fn a_server_without_the_attribute_is_not_asked() {
     // Names, OIDs and options as servers know them.
     let well = slapd.directory(
         "",
-        "[certificate_query]\nfilter = \"(|(2.5.4.3={cn})(commonName={cn})(userCertificate;binary=x))\"\nuser_id = \"userid\"\n",
+        "[certificate_query]\nfilter = \"(|(2.5.4.3={cn})(commonName={cn})(userCertificate;binary=x))\"\naddresses = \"MAIL\"\n",
     );
     assert_eq!(well.by_name("Alice Doe").await, "alice");
     let findings = well.0.check_connection().await;

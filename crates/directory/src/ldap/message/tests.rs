@@ -17,11 +17,8 @@ fn resolved(template: &str, value: &[u8]) -> Filter {
 #[test]
 fn a_bind_and_its_frame() {
     // RFC 4511 section 4.2, by hand.
-    assert_eq!(hex(&message(2, &simple_bind("cn=x", b"pw"))), "3010020102600b0201030404636e3d7880027077");
-    assert_eq!(
-        hex(&external_bind()),
-        "60140201030400a30d040845585445524e414c0400".replace("0d04", "0c04").replace("6014", "6013")
-    );
+    assert_eq!(hex(&message(2, &simple_bind("cn=x", b"pw"))), "3012020102600d0201030404636e3d7880027077");
+    assert_eq!(hex(&external_bind()), "60130201030400a30c040845585445524e414c0400");
     assert_eq!(hex(&abandon(300)), "5002012c");
     assert_eq!(hex(&unbind()), "4200");
 }
