@@ -14,7 +14,7 @@ pub(crate) const SUFFIX: &str = "dc=example,dc=test";
 pub(crate) const NOW: &str = "2026-11-24T00:00:00Z";
 
 pub(crate) fn beds() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/beds")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/beds")
 }
 
 /// A port that was free a moment ago.
