@@ -29,16 +29,17 @@ enum Source {
 impl Directory {
     /// Opens a directory: reads the files that its settings name. Blocks. Servers are not asked yet.
     pub fn open(name: &str, settings: &Settings) -> Result<Self, Error> {
+        let settings = &settings.completed();
         if let Some((key, span)) = settings.wrong_kind().into_iter().next() {
             let text = match settings.kind.get_ref() {
                 Kind::File => "has a meaning for kind = \"ldap\" only: leave it out",
-                Kind::Ldap => "has a meaning for kind = \"file\" only: leave it out",
+                Kind::Ldap | Kind::ActiveDirectory => "has a meaning for kind = \"file\" only: leave it out",
             };
             return Err(Error::Setting { directory: name.to_owned(), key, span, text: text.to_owned() });
         }
         let source = match settings.kind.get_ref() {
             Kind::File => Source::File(Box::new(FileDirectory::open(name, settings)?)),
-            Kind::Ldap => Source::Ldap(Box::new(LdapDirectory::open(name, settings)?)),
+            Kind::Ldap | Kind::ActiveDirectory => Source::Ldap(Box::new(LdapDirectory::open(name, settings)?)),
         };
         Ok(Self { name: name.to_owned(), source })
     }

@@ -77,7 +77,7 @@ impl Plan<'_> {
         let settings = self.settings;
         let servers = settings.servers.get_ref();
         if servers.is_empty() {
-            return Err(self.missing("servers", "kind = \"ldap\" needs servers = [\"ldaps://ldap1.example.org\"]"));
+            return Err(self.missing("servers", "directory servers need servers = [\"ldaps://ldap1.example.org\"]"));
         }
         if servers.len() > MAX_SERVERS {
             return Err(self.wrong("servers", settings.servers.span(), format!("{MAX_SERVERS} servers at most")));

@@ -88,6 +88,8 @@ pub enum Kind {
     File,
     /// Directory servers.
     Ldap,
+    /// Directory servers of Active Directory: as [`Kind::Ldap`], and what is left out is as people are kept there.
+    ActiveDirectory,
 }
 
 /// `[directory.NAME.certificate_query]`
@@ -221,6 +223,24 @@ fn present<T>(value: Option<&Spanned<T>>) -> Option<Range<usize>> {
 }
 
 impl Settings {
+    /// With what was left out as people are kept in Active Directory, if this is one.
+    pub(crate) fn completed(&self) -> Self {
+        let mut settings = self.clone();
+        if *self.kind.get_ref() == Kind::ActiveDirectory {
+            let user_ids = settings.certificate_query.iter_mut().map(|query| &mut query.user_id);
+            for user_id in user_ids.chain([&mut settings.smtp_auth_query.user_id]) {
+                if written(user_id).is_none() {
+                    *user_id = left_out(Attribute("sAMAccountName".to_owned()));
+                }
+            }
+            let filter = &mut settings.smtp_auth_query.filter;
+            if written(filter).is_none() {
+                *filter = left_out(LoginTemplate::active_directory());
+            }
+        }
+        settings
+    }
+
     /// Keys that are written and have no meaning for this kind.
     pub(crate) fn wrong_kind(&self) -> Vec<(&'static str, Range<usize>)> {
         let login = &self.smtp_auth_query;
@@ -255,14 +275,14 @@ impl Settings {
         let keep = |(key, span): (&'static str, Option<Range<usize>>)| span.map(|span| (key, span));
         match self.kind.get_ref() {
             Kind::File => of_ldap.into_iter().filter_map(keep).collect(),
-            Kind::Ldap => of_files.into_iter().filter_map(keep).collect(),
+            Kind::Ldap | Kind::ActiveDirectory => of_files.into_iter().filter_map(keep).collect(),
         }
     }
 }
 
 /// Not a kind of directory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown kind {0:?} of directory: \"ldap\" and \"file\" are known")]
+#[error("unknown kind {0:?} of directory: \"ldap\", \"active-directory\" and \"file\" are known")]
 pub struct UnknownKind(String);
 
 impl TryFrom<String> for Kind {
@@ -272,6 +292,7 @@ impl TryFrom<String> for Kind {
         match name.as_str() {
             "file" => Ok(Self::File),
             "ldap" => Ok(Self::Ldap),
+            "active-directory" => Ok(Self::ActiveDirectory),
             _ => Err(UnknownKind(name)),
         }
     }

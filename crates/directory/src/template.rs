@@ -137,6 +137,24 @@ impl Default for LoginTemplate {
     }
 }
 
+impl LoginTemplate {
+    /// Of people only, since computers are of the class `user` too; who types a domain means a user principal name.
+    pub(crate) fn active_directory() -> Self {
+        let text = "(&(objectCategory=person)(objectClass=user)(|(sAMAccountName={u})(userPrincipalName={a})))";
+        let is = |attribute: &str, value: Piece| Filter::Equal(attribute.to_owned(), vec![value]);
+        let login = vec![
+            is("sAMAccountName", Piece::Token(Token::User)),
+            is("userPrincipalName", Piece::Token(Token::Address)),
+        ];
+        let filter = Filter::And(vec![
+            is("objectCategory", Piece::Octets(b"person".to_vec())),
+            is("objectClass", Piece::Octets(b"user".to_vec())),
+            Filter::Or(login),
+        ]);
+        Self(Template { text: text.to_owned(), filter })
+    }
+}
+
 impl TryFrom<String> for LoginTemplate {
     type Error = TemplateError;
 

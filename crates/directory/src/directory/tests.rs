@@ -196,7 +196,7 @@ fn settings_say_what_would_be_right() {
     let read = |text: &str| toml::from_str::<Settings>(text).unwrap_err().message().to_owned();
     assert_eq!(
         read("kind = \"sql\"\npath = \"x\""),
-        "unknown kind \"sql\" of directory: \"ldap\" and \"file\" are known"
+        "unknown kind \"sql\" of directory: \"ldap\", \"active-directory\" and \"file\" are known"
     );
     let unknown = read("kind = \"file\"\npath = \"x\"\nsmtp_auth_query = { fliter = \"\" }");
     assert!(unknown.starts_with("unknown field `fliter`, expected one of `filter`"), "{unknown}");
@@ -218,6 +218,23 @@ fn settings_say_what_would_be_right() {
     let nowhere = Directory::open("corporate", &toml::from_str("kind = \"file\"").unwrap()).unwrap_err();
     assert!(nowhere.to_string().starts_with("directory.corporate.path: missing: kind = \"file\" needs"), "{nowhere}");
     assert!(matches!(nowhere, Error::Setting { span, .. } if span == (7..13)));
+}
+
+/// What is left out is as the kind has it; what is written stands.
+#[test]
+fn active_directory_has_names_of_its_own() {
+    let read = |text: &str| toml::from_str::<Settings>(text).unwrap().completed();
+    let user_id = |settings: &Settings| settings.smtp_auth_query.user_id.get_ref().0.clone();
+    let filter = |settings: &Settings| settings.smtp_auth_query.filter.get_ref().0.to_string();
+    let query = "certificate_query = { filter = \"(altSecurityIdentities={altsecid:issuer-serial})\" }";
+    let usual = read(&format!("kind = \"active-directory\"\n{query}"));
+    assert_eq!(user_id(&usual), "sAMAccountName");
+    assert_eq!(usual.certificate_query.as_ref().unwrap().user_id.get_ref().0, "sAMAccountName");
+    assert!(filter(&usual).contains("(userPrincipalName={a})"));
+    let written = read("kind = \"active-directory\"\nsmtp_auth_query = { user_id = \"uid\", filter = \"(mail={a})\" }");
+    assert_eq!((user_id(&written).as_str(), filter(&written).as_str()), ("uid", "(mail={a})"));
+    let ldap = read(&format!("kind = \"ldap\"\n{query}"));
+    assert_eq!((user_id(&ldap).as_str(), filter(&ldap).as_str()), ("uid", "(uid={u})"));
 }
 
 #[test]

@@ -74,6 +74,7 @@ impl Pool {
                     continue;
                 }
                 Err(_) => {
+                    server.kept_waiting();
                     trying.failed(&server, "no connection in time".to_owned());
                     continue;
                 }

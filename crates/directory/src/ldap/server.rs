@@ -45,6 +45,8 @@ struct State {
     /// Idle ones, for the binds of users.
     binding: Vec<Connection>,
     connecting: bool,
+    /// The connection being made takes longer than a question could wait: others are asked first meanwhile.
+    overdue: bool,
     down: Option<Down>,
     failures: u32,
     total_failures: u64,
@@ -120,9 +122,16 @@ impl Server {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it may be asked now.
+    /// Whether others are to be asked before it.
     pub(crate) fn is_down(&self) -> bool {
-        self.state().down.is_some()
+        let state = self.state();
+        state.down.is_some() || state.overdue
+    }
+
+    /// A question waited in vain for its connection.
+    pub(crate) fn kept_waiting(&self) {
+        let mut state = self.state();
+        state.overdue = state.connecting && state.connections.is_empty();
     }
 
     /// Tries a server that is down again, where its time has come. Nobody waits for it.
@@ -194,6 +203,7 @@ impl Server {
 
     fn landed(&self, outcome: Result<Connection, String>, read_schema: bool) {
         let mut state = self.state();
+        state.overdue = false;
         match outcome {
             Ok(connection) => {
                 if !state.was_up || state.down.is_some() {

@@ -212,3 +212,11 @@ proptest! {
         }
     }
 }
+
+/// Those that are built here are what their text says.
+#[test]
+fn the_logins_that_are_usual() {
+    for usual in [LoginTemplate::default(), LoginTemplate::active_directory()] {
+        assert_eq!(LoginTemplate::try_from(usual.0.to_string()), Ok(usual));
+    }
+}

@@ -167,6 +167,31 @@ async fn what_the_server_closed_when_idle_is_no_failure() {
     assert_eq!(wire.connections(), 4);
 }
 
+/// A host that swallows what is sent to it: no connection, no refusal. One question waits for it, the others do not.
+#[tokio::test]
+async fn a_server_that_can_not_be_reached_is_passed_by_while_it_is_tried() {
+    let slapd = Slapd::start();
+    let wire = Proxy::to(slapd.tls_port).await;
+    wire.hold(true);
+    let bed = slapd.asked_at(&[&wire.url("ldaps"), &slapd.url()], "timeout = \"2s\"", BY_NAME);
+    let began = Instant::now();
+    assert_eq!(bed.by_name(ALICE).await, "alice");
+    assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(bed.by_name(ALICE).await, "alice");
+    }
+    assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
+    // It answers after all, and is the first again.
+    wire.hold(false);
+    let end = Instant::now() + Duration::from_secs(30);
+    while bed.0.health()[0].searches == 0 {
+        assert_eq!(bed.by_name(ALICE).await, "alice");
+        assert!(Instant::now() < end);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn balanced_over_all_and_a_dead_one_is_left_out() {
     let mut slapd = Slapd::start();
