@@ -1,8 +1,9 @@
 //! Measures the release build of the gateway against floors of the machine it runs on, taken in the same run: what a
 //! session costs beside a bare TLS handshake, how fast messages become durable beside a bare group commit, what an idle
-//! connection costs in memory, and what a refresh of a large CRL does to sessions. `docs/src/measurements.md` says how to read the numbers.
+//! connection costs in memory, what a directory server adds to a session, and what a refresh of a large CRL does to sessions. `docs/src/measurements.md` says how to read the numbers.
 
 mod refresh;
+mod logins;
 mod sessions;
 mod messages;
 mod idle;
@@ -58,6 +59,8 @@ enum What {
     Messages,
     /// Memory of connections that wait
     Idle,
+    /// Sessions that ask a directory server, against sessions that do not; needs slapd and ldap-utils
+    Logins,
     /// Sessions beside refreshes of a list of a million entries
     Refresh,
     /// All of these [default]
@@ -100,6 +103,9 @@ async fn measure(what: What, options: Options) -> Result<(), Failure> {
     }
     if matches!(what, What::Idle | What::All) {
         idle::measure(&stage).await?;
+    }
+    if matches!(what, What::Logins | What::All) {
+        logins::measure(&stage, round).await?;
     }
     if matches!(what, What::Refresh | What::All) {
         refresh::measure(&stage, round).await?;

@@ -46,11 +46,11 @@ impl Kind {
 
 /// What one round came to.
 #[derive(Debug, Clone, Copy)]
-struct Round {
+pub(crate) struct Round {
     /// Sessions per second of time.
-    speed: f64,
+    pub(crate) speed: f64,
     /// Sessions per second of the server's CPU time.
-    thrift: f64,
+    pub(crate) thrift: f64,
 }
 
 /// Measures and prints.
@@ -78,7 +78,7 @@ pub(crate) async fn measure(stage: &Stage, length: Duration) -> Result<(), Failu
 }
 
 /// A session that nobody would let send would be a cheap one.
-async fn prove_identity(address: SocketAddr, tls: &ClientTls, sender: &str) -> Result<(), Failure> {
+pub(crate) async fn prove_identity(address: SocketAddr, tls: &ClientTls, sender: &str) -> Result<(), Failure> {
     let mut client = Client::connect(address, Security::Implicit(tls)).await?;
     client.ehlo().await?;
     let reply = client.mail(sender).await?;
@@ -115,7 +115,7 @@ async fn round(
 }
 
 /// Keeps all clients busy for so long; what was begun is finished, and counts.
-async fn run<F>(
+pub(crate) async fn run<F>(
     process: &Process,
     session: impl Fn() -> F + Clone + Send + 'static,
     length: Duration,
