@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use client::{Cause, Connection, Host, Limits, Opener, Pool, Tls};
 use protocol::{Domain, Envelope, Recipient};
 use rustls::crypto::CryptoProvider;
 use tokio::time::Instant;
 
-use crate::connection::{Connection, Opener};
 use crate::error::DeliveryError;
-use crate::outcome::{Cause, Outcome};
+use crate::outcome::Outcome;
 use crate::outcomes::Outcomes;
-use crate::pool::Pool;
 use crate::settings::{DomainPattern, RouteSettings, Timeouts, TlsMode};
 use crate::source::MessageSource;
-use crate::tls::Tls;
+use crate::tls;
 use crate::transaction::{After, Answer, Transacted, Transaction};
 
 /// Knows the routes and delivers along them. Cheap to clone; connections are shared.
@@ -77,7 +76,7 @@ impl Courier {
         let mut routes = Vec::new();
         for settings in settings {
             check(settings, &mut errors);
-            match Tls::new(settings, provider) {
+            match tls::of_route(settings, provider) {
                 Ok(tls) => routes.push(Route::new(settings, &tls, &hostname)),
                 Err(error) => errors.push(error),
             }
@@ -177,12 +176,12 @@ fn check(settings: &RouteSettings, errors: &mut Vec<DeliveryError>) {
 
 impl Route {
     fn new(settings: &RouteSettings, tls: &Tls, hostname: &Arc<str>) -> Self {
-        let hop = |host: &crate::settings::Host| NextHop {
+        let hop = |host: &Host| NextHop {
             opener: Opener {
                 host: host.clone(),
                 tls: tls.clone(),
                 implicit_tls: *settings.implicit_tls.get_ref(),
-                timeouts: settings.timeouts.clone(),
+                limits: limits(&settings.timeouts),
                 hostname: hostname.clone(),
             },
             pool: Pool::new(settings.keep_open, *settings.max_messages_per_connection.get_ref()),
@@ -196,6 +195,16 @@ impl Route {
             timeouts: settings.timeouts.clone(),
         }
     }
+}
+
+fn limits(timeouts: &Timeouts) -> Limits {
+    let Timeouts { connect, handshake, greeting, command, .. } = *timeouts;
+    Limits { connect, handshake, greeting, command }
+}
+
+/// Whether the host will take one transaction more: RFC 9422 section 4.1.
+fn has_room(connection: &Connection) -> bool {
+    connection.extensions.limits.mail_max.is_none_or(|limit| connection.uses < limit)
 }
 
 /// The message at one host.
@@ -251,7 +260,7 @@ impl Visit<'_> {
 
     async fn connect(&self) -> Result<Connection, Cause> {
         if let Some(mut connection) = self.hop.pool.take() {
-            connection.wire.deadline = self.deadline;
+            connection.set_deadline(self.deadline);
             return Ok(connection);
         }
         let connection = self.hop.opener.open(self.deadline).await?;
@@ -275,7 +284,7 @@ impl Visit<'_> {
             envelope: self.envelope,
             recipients,
         };
-        connection.transactions = connection.transactions.saturating_add(1);
+        connection.uses = connection.uses.saturating_add(1);
         let transacted = transaction.run(&mut connection, source).await;
         if reused && transacted.after == After::NeverBegun {
             return None;
@@ -291,14 +300,14 @@ impl Visit<'_> {
             After::Closed | After::NeverBegun => return None,
             After::Reset => {
                 let limit = self.route.timeouts.command;
-                let sent = connection.wire.send(b"RSET\r\n", limit).await.is_ok();
-                if !sent || !connection.wire.reply(limit).await.is_ok_and(|reply| reply.is_positive()) {
+                let reply = connection.command(b"RSET\r\n", limit).await;
+                if !reply.is_ok_and(|reply| reply.is_positive()) {
                     return None;
                 }
             }
             After::Idle => {}
         }
-        if !connection.has_room() {
+        if !has_room(&connection) {
             tokio::spawn(connection.quit());
             return None;
         }

@@ -1,8 +1,6 @@
 //! Why there is no courier. What befalls a message is no error but an [`Outcome`](crate::Outcome).
 
-use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
 
 /// A setting of a route that cannot be used. The text says what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -28,32 +26,17 @@ pub enum DeliveryError {
     /// `implicit_tls` beside a TLS mode that can do without TLS.
     #[error("implicit_tls needs tls = \"require\" or \"verify\"")]
     ImplicitTls(Range<usize>),
-    /// The file of `ca` cannot be read.
-    #[error("cannot read {}: {error}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
+    /// The file of `ca` names no authority.
+    #[error("{error}")]
+    Ca {
         /// Why not.
-        error: io::Error,
+        error: client::SetupError,
         /// Where it is named.
         span: Range<usize>,
     },
-    /// The file of `ca` is no list of certificates.
-    #[error("{} holds no CA certificate that can be used: {why}", path.display())]
-    CaContent {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-        /// Where it is named.
-        span: Range<usize>,
-    },
-    /// `tls = "verify"` without `ca`, on a system that has no authorities.
-    #[error("the system's certificate authorities cannot be read ({0}): name a file with ca")]
-    SystemAuthorities(String),
-    /// The TLS library refuses the settings.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(#[from] rustls::Error),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Setup(#[from] client::SetupError),
 }
 
 impl DeliveryError {
@@ -66,9 +49,8 @@ impl DeliveryError {
             | Self::AtLeastOne { span, .. }
             | Self::UnusedCa(span)
             | Self::ImplicitTls(span)
-            | Self::CaFile { span, .. }
-            | Self::CaContent { span, .. } => Some(span.clone()),
-            Self::SystemAuthorities(_) | Self::Tls(_) => None,
+            | Self::Ca { span, .. } => Some(span.clone()),
+            Self::Setup(_) => None,
         }
     }
 }

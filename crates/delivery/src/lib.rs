@@ -6,9 +6,6 @@
 
 mod courier;
 mod transaction;
-mod pool;
-mod connection;
-mod wire;
 mod tls;
 mod error;
 mod outcomes;
@@ -17,9 +14,10 @@ mod source;
 mod settings;
 pub mod duration;
 
+pub use client::{Cause, Host, What};
 pub use courier::{Counters, Courier, RouteId};
 pub use error::DeliveryError;
-pub use outcome::{Cause, Outcome, What};
+pub use outcome::Outcome;
 pub use outcomes::Outcomes;
-pub use settings::{DomainPattern, Host, RouteSettings, Timeouts, TlsMode};
+pub use settings::{DomainPattern, RouteSettings, Timeouts, TlsMode};
 pub use source::{InMemory, MessageSource};

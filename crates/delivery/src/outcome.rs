@@ -1,10 +1,7 @@
 //! What came of an attempt, recipient by recipient.
 
-use std::fmt;
-
-use protocol::{EnhancedCode, Reply};
-
-use crate::settings::Host;
+use client::{Cause, Host};
+use protocol::Reply;
 
 /// What came of one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,81 +19,4 @@ pub enum Outcome {
     Deferred(Cause),
     /// The same will not work.
     Failed(Cause),
-}
-
-/// Why a recipient was not served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
-    /// Who was asked; `None` when it did not come to that.
-    pub host: Option<Host>,
-    /// What happened.
-    pub what: What,
-    /// It did not come to a transaction with any host of the route: other messages would fare the same.
-    pub unreachable: bool,
-}
-
-/// Who said no.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// The next hop.
-    Reply {
-        /// The command it answered: `RCPT TO`, `end of DATA`.
-        command: &'static str,
-        /// Its words.
-        reply: Reply,
-    },
-    /// This side, or the network.
-    Local {
-        /// RFC 3463.
-        status: EnhancedCode,
-        /// For logs and notices; one line.
-        text: String,
-    },
-}
-
-impl Cause {
-    /// Something that happened on this side, or on the way.
-    pub(crate) fn local(host: Option<&Host>, status: EnhancedCode, text: impl Into<String>) -> Self {
-        Self { host: host.cloned(), what: What::Local { status, text: text.into() }, unreachable: false }
-    }
-
-    /// The next hop's answer to a command.
-    pub(crate) fn reply_to(command: &'static str, host: &Host, reply: Reply) -> Self {
-        Self { host: Some(host.clone()), what: What::Reply { command, reply }, unreachable: false }
-    }
-
-    /// The status code for notices (RFC 3464 section 2.3.4): the next hop's own, or the general one of its class.
-    #[must_use]
-    pub fn status(&self) -> EnhancedCode {
-        match &self.what {
-            What::Local { status, .. } => *status,
-            What::Reply { reply, .. } => match reply.enhanced() {
-                // RFC 2034 section 4: an enhanced code of another class than the reply's is not to be believed.
-                Some(code) if u16::from(code.0) == reply.code() / 100 => code,
-                _ if reply.is_permanent() => EnhancedCode(5, 0, 0),
-                _ => EnhancedCode(4, 0, 0),
-            },
-        }
-    }
-
-    /// The next hop's words, if it had any.
-    #[must_use]
-    pub fn reply(&self) -> Option<&Reply> {
-        match &self.what {
-            What::Reply { reply, .. } => Some(reply),
-            What::Local { .. } => None,
-        }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(host) = &self.host {
-            write!(f, "{host}: ")?;
-        }
-        match &self.what {
-            What::Reply { command, reply } => write!(f, "{reply} (in reply to {command})"),
-            What::Local { text, .. } => f.write_str(text),
-        }
-    }
 }

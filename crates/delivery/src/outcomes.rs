@@ -1,8 +1,9 @@
 //! The outcomes of an attempt while it is under way.
 
+use client::Cause;
 use protocol::EnhancedCode;
 
-use crate::outcome::{Cause, Outcome};
+use crate::outcome::Outcome;
 
 /// What is known so far, in the order of the recipients.
 #[derive(Debug)]

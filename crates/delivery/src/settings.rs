@@ -1,12 +1,10 @@
 //! `[[route]]` as the administrator writes it.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
+use client::Host;
 use protocol::Domain;
-use rustls_pki_types::ServerName;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
@@ -186,80 +184,6 @@ impl TryFrom<String> for DomainPattern {
             Some(parent) => Domain::parse(parent).map(Self::Below).map_err(explain),
             None => Domain::parse(&text).map(Self::Exactly).map_err(explain),
         }
-    }
-}
-
-/// A next hop: name or address, and port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Host {
-    name: ServerName<'static>,
-    port: u16,
-}
-
-/// RFC 5321 section 4.5.4.2.
-const SMTP_PORT: u16 = 25;
-
-impl Host {
-    /// What its certificate must name under `tls = "verify"`.
-    #[must_use]
-    pub fn name(&self) -> &ServerName<'static> {
-        &self.name
-    }
-
-    /// The name or address, without brackets.
-    #[must_use]
-    pub fn address(&self) -> String {
-        self.name.to_str().into_owned()
-    }
-
-    /// The TCP port.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name.to_str();
-        match name.contains(':') {
-            true => write!(f, "[{name}]:{}", self.port),
-            false => write!(f, "{name}:{}", self.port),
-        }
-    }
-}
-
-impl FromStr for Host {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let explain =
-            || format!("\"{text}\" is not a host such as \"mx.example.org:25\", \"192.0.2.1\" or \"[2001:db8::1]:25\"");
-        if text == "mx" {
-            return Err("next hops by DNS (\"mx\") are not there yet: name the hosts".to_owned());
-        }
-        let (name, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (name, rest) = rest.split_once(']').ok_or_else(explain)?;
-                let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or_else(explain)?) };
-                (name, port)
-            }
-            // An IPv6 address without brackets has colons that are not the port's.
-            None if text.matches(':').count() > 1 => return Err(explain()),
-            None => text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
-        };
-        let port = port.map_or(Ok(SMTP_PORT), |port| port.parse().map_err(|_| explain()))?;
-        let name = ServerName::try_from(name).map_err(|_| explain())?.to_owned();
-        if port == 0 { Err(explain()) } else { Ok(Self { name, port }) }
-    }
-}
-
-impl TryFrom<String> for Host {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
     }
 }
 

@@ -1,12 +1,11 @@
 //! One mail transaction on an open connection: MAIL, RCPT, DATA, the text, and what the next hop said of each.
 
+use client::{Cause, Connection, Host, WireError, status_of};
 use protocol::{Body, DotStuffer, EnhancedCode, Envelope, Extensions, ForwardPath, Mail, Rcpt, Recipient, Reply};
 
-use crate::connection::{BAD_CONNECTION, Connection, status_of};
-use crate::outcome::{Cause, Outcome};
-use crate::settings::{Host, Timeouts};
+use crate::outcome::Outcome;
+use crate::settings::Timeouts;
 use crate::source::MessageSource;
-use crate::wire::WireError;
 
 /// Commands sent before their replies are read: few enough that those fit into the socket's buffers, so that no side
 /// waits for the other (RFC 2920 section 3.1).
@@ -14,11 +13,12 @@ const WINDOW: usize = 50;
 /// How long a next hop that closed the connection is listened to for its reason.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// RFC 3463 sections 3.4 and 3.7.
+/// RFC 3463 sections 3.4, 3.5 and 3.7.
 const TOO_LARGE: EnhancedCode = EnhancedCode(5, 3, 4);
 const NO_8BITMIME: EnhancedCode = EnhancedCode(5, 6, 3);
 const NO_SMTPUTF8: EnhancedCode = EnhancedCode(5, 6, 7);
 const UNREADABLE: EnhancedCode = EnhancedCode(4, 3, 0);
+const BAD_CONNECTION: EnhancedCode = EnhancedCode(4, 4, 2);
 
 /// What came of one recipient at this host.
 #[derive(Debug)]
@@ -138,10 +138,10 @@ impl Transaction<'_> {
         while commands.peek().is_some() {
             let batch: Vec<_> = commands.by_ref().take(window).collect();
             let lines: String = batch.iter().map(|(_, line)| line.as_str()).collect();
-            connection.wire.send(lines.as_bytes(), self.timeouts.command).await?;
+            connection.send(lines.as_bytes(), self.timeouts.command).await?;
             for (step, _) in batch {
                 let limit = if matches!(step, Step::Data) { self.timeouts.data } else { self.timeouts.command };
-                let reply = connection.wire.reply(limit).await?;
+                let reply = connection.reply(limit).await?;
                 match step {
                     Step::Mail => replies.mail = Some(reply),
                     Step::Recipient => replies.recipients.push(reply),
@@ -194,7 +194,7 @@ impl Transaction<'_> {
                 Ok(Some(octets)) => {
                     out.clear();
                     stuffer.push(&octets, &mut out);
-                    if let Err(error) = connection.wire.send(&out, self.timeouts.block).await {
+                    if let Err(error) = connection.send(&out, self.timeouts.block).await {
                         return self.interrupted(connection, replies, &error).await;
                     }
                 }
@@ -208,9 +208,9 @@ impl Transaction<'_> {
         }
         out.clear();
         stuffer.finish(&mut out);
-        let sent = connection.wire.send(&out, self.timeouts.block).await;
+        let sent = connection.send(&out, self.timeouts.block).await;
         let reply = match sent {
-            Ok(()) => connection.wire.reply(self.timeouts.end).await,
+            Ok(()) => connection.reply(self.timeouts.end).await,
             Err(error) => Err(error),
         };
         match reply {
@@ -232,7 +232,7 @@ impl Transaction<'_> {
     /// The next hop closed the connection in the middle of the text; perhaps it said why.
     async fn interrupted(&self, connection: &mut Connection, replies: Replies, error: &WireError) -> Transacted {
         let reply = match error {
-            WireError::Closed => connection.wire.reply(LAST_WORDS).await.ok(),
+            WireError::Closed => connection.reply(LAST_WORDS).await.ok(),
             _ => None,
         };
         match reply.filter(|reply| reply.is_permanent() || reply.is_transient()) {
@@ -247,8 +247,8 @@ impl Transaction<'_> {
 
     /// Every recipient was refused, and DATA is open all the same: RFC 2920 section 3.1 has an empty message sent.
     async fn empty(&self, connection: &mut Connection, replies: Replies) -> Transacted {
-        let sent = connection.wire.send(b".\r\n", self.timeouts.block).await.is_ok();
-        let answered = sent && connection.wire.reply(self.timeouts.end).await.is_ok();
+        let sent = connection.send(b".\r\n", self.timeouts.block).await.is_ok();
+        let answered = sent && connection.reply(self.timeouts.end).await.is_ok();
         self.transacted(replies, if answered { After::Reset } else { After::Closed })
     }
 

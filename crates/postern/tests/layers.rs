@@ -9,13 +9,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate with the crates it may import, top-down: every one of them stands below it in this table.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("postern", &["session", "spool", "delivery", "policy", "auth", "directory", "pki", "demo", "protocol"]),
     ("session", &["policy", "auth", "spool", "delivery", "pki", "protocol"]),
     ("spool", &["delivery", "policy", "protocol"]),
-    ("delivery", &["pki", "protocol"]),
+    ("delivery", &["client", "pki", "protocol"]),
     ("policy", &["auth", "pki", "protocol"]),
-    ("auth", &["pki", "directory", "protocol"]),
+    ("auth", &["client", "pki", "directory", "protocol"]),
+    ("client", &["protocol"]),
     ("directory", &[]),
     ("pki", &[]),
     ("demo", &["protocol"]),

@@ -1,6 +1,6 @@
 //! SMTP words without sockets: commands, replies, addresses, envelopes, framing, extensions.
 //!
-//! Nothing here reads, writes or waits. The server (`session`) and the client (`delivery`) feed bytes in and take
+//! Nothing here reads, writes or waits. The server (`session`) and the client (`client`) feed bytes in and take
 //! words out, and the fuzz targets use the same doors.
 
 pub mod framing;

@@ -1,4 +1,4 @@
-//! Connections to one host that wait for the next message.
+//! Connections to one server that wait for their next use.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::connection::Connection;
 
-/// The idle connections to one host.
-pub(crate) struct Pool {
+/// The idle connections to one server.
+pub struct Pool {
     idle: Arc<Mutex<Idle>>,
     keep_open: Duration,
-    max_messages: u32,
+    max_uses: u32,
 }
 
 #[derive(Default)]
@@ -32,19 +32,23 @@ fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
 }
 
 impl Pool {
-    pub(crate) fn new(keep_open: Duration, max_messages: u32) -> Self {
-        Self { idle: Arc::default(), keep_open, max_messages }
+    /// Keeps each connection so long, and for so many uses.
+    #[must_use]
+    pub fn new(keep_open: Duration, max_uses: u32) -> Self {
+        Self { idle: Arc::default(), keep_open, max_uses }
     }
 
     /// The connection used last, which is the one least likely to have been closed.
-    pub(crate) fn take(&self) -> Option<Connection> {
+    #[must_use]
+    pub fn take(&self) -> Option<Connection> {
         let (until, connection) = lock(&self.idle).connections.pop()?;
         (until > Instant::now()).then_some(connection)
     }
 
-    /// Keeps a connection for the next message, or says QUIT to one that has served long enough.
-    pub(crate) fn put(&self, connection: Connection) {
-        if connection.transactions >= self.max_messages || self.keep_open.is_zero() {
+    /// Keeps a connection for the next use, or says QUIT to one that has served long enough. In a tokio runtime.
+    pub fn put(&self, mut connection: Connection) {
+        connection.kept = true;
+        if connection.uses >= self.max_uses || self.keep_open.is_zero() {
             tokio::spawn(connection.quit());
             return;
         }

@@ -1,23 +1,29 @@
-//! Octets to and from the next hop, each step within its time.
+//! Octets to and from the server, each step within its time.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use protocol::{Reply, ReplyParser};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
 /// Why the conversation ended.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WireError {
+pub enum WireError {
+    /// Of the step, or of the whole.
     #[error("no answer within the time")]
     Timeout,
+    /// By the other side, or somebody on the way.
     #[error("the connection was closed")]
     Closed,
+    /// What the system says.
     #[error("{0}")]
     Io(io::Error),
+    /// Nothing that follows would be understood either.
     #[error("what came is no SMTP reply: {0}")]
     NoReply(String),
 }
@@ -72,6 +78,14 @@ impl Wire<TlsStream<TcpStream>> {
 impl<S: Octets + ?Sized> Wire<S> {
     fn until(&self, limit: Duration) -> Instant {
         Instant::now().checked_add(limit).map_or(self.deadline, |end| end.min(self.deadline))
+    }
+
+    /// Nothing has come, and not the end either.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let (mut space, mut context) = ([0], Context::from_waker(Waker::noop()));
+        let read = Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut space));
+        // An octet that is taken here is no loss: who is not quiet is left.
+        self.parser.is_empty() && read.is_pending()
     }
 
     pub(crate) async fn send(&mut self, octets: &[u8], limit: Duration) -> Result<(), WireError> {

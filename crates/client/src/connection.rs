@@ -1,4 +1,4 @@
-//! A connection to one host, up to the point where mail can go over it.
+//! A connection to one server: made up to EHLO, then used command by command.
 
 use std::io;
 use std::sync::Arc;
@@ -10,59 +10,115 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::outcome::Cause;
-use crate::settings::{Host, Timeouts};
+use crate::cause::Cause;
+use crate::host::Host;
 use crate::tls::Tls;
 use crate::wire::{Octets, Wire, WireError};
 
 /// RFC 3463 section 3.5: bad connection, no answer from host, routing server failure, security features not supported.
-pub(crate) const NO_ANSWER: EnhancedCode = EnhancedCode(4, 4, 1);
-pub(crate) const BAD_CONNECTION: EnhancedCode = EnhancedCode(4, 4, 2);
+const NO_ANSWER: EnhancedCode = EnhancedCode(4, 4, 1);
+const BAD_CONNECTION: EnhancedCode = EnhancedCode(4, 4, 2);
 const PROTOCOL_ERROR: EnhancedCode = EnhancedCode(4, 5, 0);
 const NO_TLS: EnhancedCode = EnhancedCode(4, 7, 4);
 const TLS_FAILED: EnhancedCode = EnhancedCode(4, 7, 5);
-/// Saying goodbye is a courtesy.
 const QUIT_LIMIT: Duration = Duration::from_secs(2);
 
-/// How to open connections to a host.
-#[derive(Debug)]
-pub(crate) struct Opener {
-    pub(crate) host: Host,
-    pub(crate) tls: Tls,
-    pub(crate) implicit_tls: bool,
-    pub(crate) timeouts: Timeouts,
+/// How to open connections to a server.
+#[derive(Debug, Clone)]
+pub struct Opener {
+    /// Which one.
+    pub host: Host,
+    /// Whether, and with whom.
+    pub tls: Tls,
+    /// TLS from the first octet (RFC 8314) instead of STARTTLS.
+    pub implicit_tls: bool,
+    /// How long each step may take.
+    pub limits: Limits,
     /// What EHLO says.
-    pub(crate) hostname: Arc<str>,
+    pub hostname: Arc<str>,
+}
+
+/// How long each step up to EHLO may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The TCP connection to one address, the name looked up.
+    pub connect: Duration,
+    /// The TLS handshake.
+    pub handshake: Duration,
+    /// The 220 greeting.
+    pub greeting: Duration,
+    /// The reply to a command.
+    pub command: Duration,
 }
 
 /// An open connection, after EHLO.
-pub(crate) struct Connection {
+pub struct Connection {
     pub(crate) wire: Wire,
-    pub(crate) extensions: Extensions,
-    /// Mail transactions so far.
-    pub(crate) transactions: u32,
-    /// It has been kept after a transaction, and the host may have closed it since.
-    pub(crate) kept: bool,
+    /// What the server has, inside TLS where there is TLS.
+    pub extensions: Extensions,
+    /// How often it has been used so far; its users count.
+    pub uses: u32,
+    /// It has waited in a pool, and the server may have closed it since.
+    pub kept: bool,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("uses", &self.uses).field("kept", &self.kept).finish_non_exhaustive()
+    }
 }
 
 impl Connection {
-    /// Whether the host will take one transaction more: RFC 9422 section 4.1.
-    pub(crate) fn has_room(&self) -> bool {
-        self.extensions.limits.mail_max.is_none_or(|limit| self.transactions < limit)
+    /// No step goes beyond this.
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        self.wire.deadline = deadline;
     }
 
-    /// QUIT, if the next hop is still there.
-    pub(crate) async fn quit(mut self) {
+    /// Sends octets.
+    ///
+    /// # Errors
+    /// When they do not all go out within `limit`; the connection is of no more use.
+    pub async fn send(&mut self, octets: &[u8], limit: Duration) -> Result<(), WireError> {
+        self.wire.send(octets, limit).await
+    }
+
+    /// Waits for the next reply.
+    ///
+    /// # Errors
+    /// When none comes within `limit`; the connection is of no more use.
+    pub async fn reply(&mut self, limit: Duration) -> Result<Reply, WireError> {
+        self.wire.reply(limit).await
+    }
+
+    /// Sends a command with its CRLF, and waits for the reply.
+    ///
+    /// # Errors
+    /// When none comes within `limit` for either; the connection is of no more use.
+    pub async fn command(&mut self, line: &[u8], limit: Duration) -> Result<Reply, WireError> {
+        self.send(line, limit).await?;
+        self.reply(limit).await
+    }
+
+    /// Open, as far as can be seen from here, and nothing waits to be read: the next reply will be the answer to the next
+    /// command.
+    pub fn is_quiet(&mut self) -> bool {
+        self.wire.is_quiet()
+    }
+
+    /// QUIT, if the server is still there.
+    pub async fn quit(mut self) {
         self.wire.deadline = Instant::now() + QUIT_LIMIT;
-        if self.wire.send(b"QUIT\r\n", QUIT_LIMIT).await.is_ok() {
-            drop(self.wire.reply(QUIT_LIMIT).await);
-        }
+        // Saying goodbye is a courtesy.
+        drop(self.command(b"QUIT\r\n", QUIT_LIMIT).await);
     }
 }
 
 impl Opener {
-    /// Connects, starts TLS as the route wants it, says EHLO.
-    pub(crate) async fn open(&self, deadline: Instant) -> Result<Connection, Cause> {
+    /// Connects, starts TLS as it is wanted, says EHLO.
+    ///
+    /// # Errors
+    /// When it does not come to that, or `deadline` is there before.
+    pub async fn open(&self, deadline: Instant) -> Result<Connection, Cause> {
         let opened = match &self.tls {
             Tls::Never => self.open_clear(deadline).await,
             Tls::Must(connector) => self.open_tls(connector, deadline, true).await,
@@ -84,7 +140,7 @@ impl Opener {
         let mut wire = Wire::new(self.connect(deadline).await?, deadline);
         self.greeting(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
-        Ok(Connection { wire: wire.erased(), extensions, transactions: 0, kept: false })
+        Ok(Connection { wire: wire.erased(), extensions, uses: 0, kept: false })
     }
 
     async fn open_tls(&self, connector: &TlsConnector, deadline: Instant, must: bool) -> Result<Connection, Refused> {
@@ -98,15 +154,15 @@ impl Opener {
         self.greeting(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         let clear = |wire: Wire<TcpStream>, extensions, why: &str| match must {
-            false => Ok(Connection { wire: wire.erased(), extensions, transactions: 0, kept: false }),
+            false => Ok(Connection { wire: wire.erased(), extensions, uses: 0, kept: false }),
             true => Err(self.refuse(NO_TLS, why)),
         };
         if !extensions.starttls {
-            return clear(wire, extensions, "it does not offer STARTTLS, and the route requires TLS");
+            return clear(wire, extensions, "it does not offer STARTTLS, and TLS is required");
         }
         let reply = self.command(&mut wire, "STARTTLS\r\n").await?;
         if reply.code() != 220 {
-            return clear(wire, extensions, &format!("it refuses STARTTLS, and the route requires TLS: {reply}"));
+            return clear(wire, extensions, &format!("it refuses STARTTLS, and TLS is required: {reply}"));
         }
         let stream = wire.into_stream().ok_or_else(|| {
             // Somebody on the way may have written it: RFC 3207 section 6.
@@ -118,7 +174,7 @@ impl Opener {
 
     async fn greeted(&self, mut wire: Wire<TlsStream<TcpStream>>) -> Result<Connection, Refused> {
         let extensions = self.hello(&mut wire).await?;
-        Ok(Connection { wire: wire.erased(), extensions, transactions: 0, kept: false })
+        Ok(Connection { wire: wire.erased(), extensions, uses: 0, kept: false })
     }
 
     /// Tries each of the host's addresses.
@@ -127,12 +183,12 @@ impl Opener {
         let name = self.host.address();
         let lookup = tokio::net::lookup_host((name.as_str(), self.host.port()));
         let timeout = || io::Error::from(io::ErrorKind::TimedOut);
-        let found = timeout_at(limit(self.timeouts.connect), lookup).await.unwrap_or_else(|_| Err(timeout()));
+        let found = timeout_at(limit(self.limits.connect), lookup).await.unwrap_or_else(|_| Err(timeout()));
         let addresses =
             found.map_err(|error| self.refuse(NO_ANSWER, format!("its name cannot be looked up: {error}")))?;
         let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
         for address in addresses {
-            let connecting = timeout_at(limit(self.timeouts.connect), TcpStream::connect(address)).await;
+            let connecting = timeout_at(limit(self.limits.connect), TcpStream::connect(address)).await;
             match connecting.unwrap_or_else(|_| Err(timeout())) {
                 Ok(stream) => {
                     // Commands are small and wait for their replies.
@@ -151,7 +207,7 @@ impl Opener {
         stream: TcpStream,
         deadline: Instant,
     ) -> Result<TlsStream<TcpStream>, Refused> {
-        let until = Instant::now().checked_add(self.timeouts.handshake).map_or(deadline, |end| end.min(deadline));
+        let until = Instant::now().checked_add(self.limits.handshake).map_or(deadline, |end| end.min(deadline));
         let refused = |text: String| Refused::Handshake(Cause::local(Some(&self.host), TLS_FAILED, text));
         match timeout_at(until, connector.connect(self.host.name().clone(), stream)).await {
             Ok(Ok(stream)) => Ok(stream),
@@ -161,7 +217,7 @@ impl Opener {
     }
 
     async fn greeting<S: Octets>(&self, wire: &mut Wire<S>) -> Result<(), Refused> {
-        let reply = wire.reply(self.timeouts.greeting).await.map_err(|error| self.broken("the greeting", &error))?;
+        let reply = wire.reply(self.limits.greeting).await.map_err(|error| self.broken("the greeting", &error))?;
         // RFC 5321 section 3.1: 554 says that there is no mail service, and still another host may have one.
         if reply.is_positive() { Ok(()) } else { Err(self.answered("connecting", reply)) }
     }
@@ -180,9 +236,9 @@ impl Opener {
     }
 
     async fn command<S: Octets>(&self, wire: &mut Wire<S>, line: &str) -> Result<Reply, Refused> {
-        let sent = wire.send(line.as_bytes(), self.timeouts.command).await;
+        let sent = wire.send(line.as_bytes(), self.limits.command).await;
         let answer = match sent {
-            Ok(()) => wire.reply(self.timeouts.command).await,
+            Ok(()) => wire.reply(self.limits.command).await,
             Err(error) => Err(error),
         };
         answer.map_err(|error| self.broken(line.split_whitespace().next().unwrap_or_default(), &error))
@@ -203,7 +259,8 @@ impl Opener {
 }
 
 /// RFC 3463 for a conversation that broke.
-pub(crate) fn status_of(error: &WireError) -> EnhancedCode {
+#[must_use]
+pub fn status_of(error: &WireError) -> EnhancedCode {
     match error {
         WireError::Timeout | WireError::Closed | WireError::Io(_) => BAD_CONNECTION,
         WireError::NoReply(_) => PROTOCOL_ERROR,

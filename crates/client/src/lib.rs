@@ -1,0 +1,24 @@
+//! The client's side of SMTP connections, whoever needs one: `delivery` to hand mail on, `auth` to have a password judged.
+//!
+//! An [`Opener`] makes a [`Connection`]: TCP, TLS as it was told, EHLO. [`authenticate`] proves a password on it. A
+//! [`Pool`] keeps connections for the next use. What failed is a [`Cause`].
+
+mod pool;
+mod sasl;
+mod connection;
+mod wire;
+mod tls;
+mod error;
+mod cause;
+mod server_url;
+mod host;
+
+pub use cause::{Cause, What};
+pub use connection::{Connection, Limits, Opener, status_of};
+pub use error::SetupError;
+pub use host::Host;
+pub use pool::Pool;
+pub use sasl::{Answer, MAX_PASSWORD, MAX_USER, Mechanism, Verdict, authenticate};
+pub use server_url::{ServerUrl, ServerUrlError};
+pub use tls::{OwnCertificate, Tls, authorities, connector_to_anybody, connector_to_verified};
+pub use wire::WireError;
