@@ -150,7 +150,7 @@ mod tests {
             (80, String::new(), false, Unclear),
         ] {
             let controls = if control { vec![PASSWORD_EXPIRED_CONTROL.to_owned()] } else { Vec::new() };
-            let ended = Ended { code, text: text.clone(), controls };
+            let ended = Ended { code, text: text.clone(), controls, cookie: None };
             assert_eq!(bind_result(&ended), expected, "{code} {text}");
         }
     }

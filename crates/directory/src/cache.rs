@@ -34,6 +34,22 @@ struct Shared {
     epoch: AtomicU64,
     remembered: Mutex<LruCache<Key, (Instant, FoundEntries)>>,
     under_way: Mutex<HashMap<Key, watch::Receiver<Option<Outcome>>>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    shared: AtomicU64,
+}
+
+/// How a directory's memory fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheHealth {
+    /// Answers that are kept; some of them may be too old to be used.
+    pub entries: usize,
+    /// Questions that were answered from memory.
+    pub hits: u64,
+    /// Questions for which servers were asked.
+    pub misses: u64,
+    /// Questions that waited for the answer to an equal one.
+    pub shared: u64,
 }
 
 impl Shared {
@@ -48,7 +64,10 @@ impl Shared {
     fn look(&self, key: &Key) -> Option<FoundEntries> {
         let mut remembered = self.remembered();
         match remembered.get(key) {
-            Some((until, found)) if *until > Instant::now() => return Some(found.clone()),
+            Some((until, found)) if *until > Instant::now() => {
+                self.hits.fetch_add(1, Ordering::Relaxed);
+                return Some(found.clone());
+            }
             Some(_) => {}
             None => return None,
         }
@@ -77,7 +96,19 @@ impl Cache {
             epoch: AtomicU64::new(1),
             remembered: Mutex::new(LruCache::new(size)),
             under_way: Mutex::default(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            shared: AtomicU64::new(0),
         }))
+    }
+
+    pub(crate) fn health(&self) -> CacheHealth {
+        CacheHealth {
+            entries: self.0.remembered().len(),
+            hits: self.0.hits.load(Ordering::Relaxed),
+            misses: self.0.misses.load(Ordering::Relaxed),
+            shared: self.0.shared.load(Ordering::Relaxed),
+        }
     }
 
     /// Counts flushes, from 1.
@@ -108,12 +139,16 @@ impl Cache {
         let mut done = {
             let mut under_way = self.0.under_way();
             match under_way.get(&key) {
-                Some(done) => done.clone(),
+                Some(done) => {
+                    self.0.shared.fetch_add(1, Ordering::Relaxed);
+                    done.clone()
+                }
                 None => {
                     // It may have landed since the look.
                     if remembered && let Some(found) = self.0.look(&key) {
                         return Ok(found);
                     }
+                    self.0.misses.fetch_add(1, Ordering::Relaxed);
                     let (landing, done) = watch::channel(None);
                     under_way.insert(key, done.clone());
                     let shared = Arc::clone(&self.0);
@@ -203,8 +238,9 @@ mod tests {
         }
         ask(&cache, 1, &asked, Ok(one("a"))).await.unwrap();
         assert_eq!(count(), 8);
+        assert_eq!(cache.health(), CacheHealth { entries: 2, hits: 2, misses: 8, shared: 0 });
         cache.flush();
-        assert_eq!(cache.epoch(), 2);
+        assert_eq!((cache.epoch(), cache.health().entries), (2, 0));
         ask(&cache, 1, &asked, Ok(one("a"))).await.unwrap();
         assert_eq!(count(), 9);
     }

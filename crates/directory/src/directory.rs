@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 
 use crate::answers::{CertificateMatch, PasswordMatch};
+use crate::cache::CacheHealth;
 use crate::error::Error;
 use crate::file_directory::FileDirectory;
+use crate::filter::Filter;
 use crate::finding::Finding;
 use crate::ldap::server::ServerHealth;
-use crate::ldap_directory::LdapDirectory;
+use crate::ldap_directory::{LdapDirectory, Walk};
 use crate::password::Password;
 use crate::people_file::Reload;
 use crate::settings::{Kind, Settings};
+use crate::step::{Step, Trace};
 use crate::tokens::{Token, Tokens};
 
 /// A directory, ready to be asked.
@@ -103,6 +106,14 @@ impl Directory {
         }
     }
 
+    /// How the memory of their answers fares; a file has none.
+    pub fn cache_health(&self) -> Option<CacheHealth> {
+        match &self.source {
+            Source::File(_) => None,
+            Source::Ldap(ldap) => Some(ldap.cache_health()),
+        }
+    }
+
     /// Connects to every server, binds as the gateway, looks the bases and all named attributes up, and tells what it
     /// found, server by server. A file has been read already: there is nothing to find.
     pub async fn check_connection(&self) -> Vec<Finding> {
@@ -122,28 +133,80 @@ impl Directory {
 
     /// Whose certificate is it? `tokens` gives what is asked of it, and is asked for no more than that.
     pub async fn certificate_query(&self, tokens: impl FnOnce(&BTreeSet<Token>) -> Tokens + Send) -> CertificateMatch {
-        match &self.source {
-            Source::File(file) => file.certificate_query(tokens).await,
-            Source::Ldap(ldap) => ldap.certificate_query(tokens).await,
-        }
+        self.by_certificate(tokens, &Trace::default()).await
+    }
+
+    /// [`Directory::certificate_query`], with each step that it took.
+    pub async fn explain_certificate_query(
+        &self,
+        tokens: impl FnOnce(&BTreeSet<Token>) -> Tokens + Send,
+    ) -> (CertificateMatch, Vec<Step>) {
+        let trace = Trace::listening();
+        (self.by_certificate(tokens, &trace).await, trace.steps())
     }
 
     /// Does `password` prove that the client is `user`, and is that enough at `now`?
     ///
     /// Unknown users and wrong passwords take the same steps: time tells nothing. An empty password is wrong at once.
     pub async fn password_query(&self, user: &str, password: &Password, now: jiff::Timestamp) -> PasswordMatch {
-        match &self.source {
-            Source::File(file) => file.password_query(user, password, now).await,
-            Source::Ldap(ldap) => ldap.password_query(user, password, now).await,
-        }
+        self.by_password(user, password, now, &Trace::default()).await
+    }
+
+    /// [`Directory::password_query`], with each step that it took.
+    pub async fn explain_password_query(
+        &self,
+        user: &str,
+        password: &Password,
+        now: jiff::Timestamp,
+    ) -> (PasswordMatch, Vec<Step>) {
+        let trace = Trace::listening();
+        (self.by_password(user, password, now, &trace).await, trace.steps())
     }
 
     /// What [`Directory::password_query`] would answer to the right password: for explanations, and for a session that it
     /// opened a while ago.
     pub async fn presume(&self, user: &str, now: jiff::Timestamp) -> PasswordMatch {
+        self.by_presumption(user, now, &Trace::default()).await
+    }
+
+    /// [`Directory::presume`], with each step that it took.
+    pub async fn explain_presumption(&self, user: &str, now: jiff::Timestamp) -> (PasswordMatch, Vec<Step>) {
+        let trace = Trace::listening();
+        (self.by_presumption(user, now, &trace).await, trace.steps())
+    }
+
+    async fn by_certificate(
+        &self,
+        tokens: impl FnOnce(&BTreeSet<Token>) -> Tokens + Send,
+        trace: &Trace,
+    ) -> CertificateMatch {
         match &self.source {
-            Source::File(file) => file.presume(user, now).await,
-            Source::Ldap(ldap) => ldap.presume(user, now).await,
+            Source::File(file) => file.certificate_query(tokens, trace).await,
+            Source::Ldap(ldap) => ldap.certificate_query(tokens, trace).await,
+        }
+    }
+
+    async fn by_password(&self, user: &str, password: &Password, now: jiff::Timestamp, trace: &Trace) -> PasswordMatch {
+        match &self.source {
+            Source::File(file) => file.password_query(user, password, now, trace).await,
+            Source::Ldap(ldap) => ldap.password_query(user, password, now, trace).await,
+        }
+    }
+
+    async fn by_presumption(&self, user: &str, now: jiff::Timestamp, trace: &Trace) -> PasswordMatch {
+        match &self.source {
+            Source::File(file) => file.presume(user, now, trace).await,
+            Source::Ldap(ldap) => ldap.presume(user, now, trace).await,
+        }
+    }
+
+    /// Walks over everybody, page by page. `filter` says who; when absent, everybody whom the SMTP AUTH query could find.
+    /// `base` says where; when absent, in every base that does not depend on a client. The error says why nobody can
+    /// be walked over, and what would be right.
+    pub async fn walk(&self, filter: Option<&Filter>, base: Option<&str>) -> Result<Walk, String> {
+        match &self.source {
+            Source::File(_) => Err("a people file holds no certificates: there is nothing to walk over".to_owned()),
+            Source::Ldap(ldap) => ldap.walk(filter, base).await,
         }
     }
 }

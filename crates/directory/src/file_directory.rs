@@ -1,17 +1,18 @@
 //! A people file as a directory: filters are evaluated here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, WrongPassword};
 use crate::error::Error;
-use crate::filter::{Entry, Filter};
+use crate::filter::Filter;
 use crate::password::{Password, Verifier};
 use crate::people::{Found, People, Wants};
 use crate::people_file::{PeopleFile, Reload};
 use crate::record::Record;
 use crate::settings::Settings;
+use crate::step::{Question, SeenEntry, Sight, Step, Trace};
 use crate::template::Template;
 use crate::tokens::{Query, Token, Tokens};
 
@@ -98,16 +99,25 @@ impl FileDirectory {
     pub(crate) async fn certificate_query(
         &self,
         tokens: impl FnOnce(&BTreeSet<Token>) -> Tokens + Send,
+        trace: &Trace,
     ) -> CertificateMatch {
         let people = self.file.people();
+        let tell = |asked: String, found: &Found| tell(trace, Question::Certificate, asked, found);
         let (found, why) = match &self.certificate_filter {
-            None => people.by_certificate(&tokens(people.certificate_tokens())),
+            None => {
+                let (found, why) = people.by_certificate(&tokens(people.certificate_tokens()));
+                tell("the people's certificate tables".to_owned(), &found);
+                (found, why)
+            }
             Some(template) => match template.resolve(&tokens(&self.certificate_tokens)) {
                 Err(no_value) => return CertificateMatch::Nobody { why: format!("{template}: {no_value}") },
                 Ok(filter) => {
-                    let why = format!("no entry matches {filter}");
+                    let (asked, why) = (filter.to_string(), format!("no entry matches {filter}"));
                     match search(people, filter).await {
-                        Ok(found) => (found, why),
+                        Ok(found) => {
+                            tell(asked, &found);
+                            (found, why)
+                        }
                         Err(error) => return CertificateMatch::Unavailable(error),
                     }
                 }
@@ -126,26 +136,37 @@ impl FileDirectory {
     /// Does `password` prove that the client is `user`, and is that enough at `now`?
     ///
     /// Whatever the answer, unless the password is empty, it takes one verification: time tells nothing.
-    pub(crate) async fn password_query(&self, user: &str, password: &Password, now: jiff::Timestamp) -> PasswordMatch {
+    pub(crate) async fn password_query(
+        &self,
+        user: &str,
+        password: &Password,
+        now: jiff::Timestamp,
+        trace: &Trace,
+    ) -> PasswordMatch {
         if password.is_empty() {
             return PasswordMatch::Wrong(WrongPassword::Empty);
         }
         let people = self.file.people();
-        let login = match self.login(&people, user, now).await {
+        let login = match self.login(&people, user, now, trace).await {
             Ok(login) => login,
             Err(error) => return PasswordMatch::Unavailable(error),
         };
         let own_hash = login.as_ref().ok().and_then(|login| login.record.password.as_ref());
         match self.verifier.verify(password, own_hash.unwrap_or(people.dummy())).await {
-            Ok(right) => answer(login, right),
+            Ok(right) => {
+                let said = if right && own_hash.is_some() { "right" } else { "wrong" };
+                let step = step(Question::Password, "compared with the person's hash".to_owned());
+                trace.tell(Step { found: Sight::Said(said.to_owned()), ..step });
+                answer(login, right)
+            }
             Err(error) => PasswordMatch::Unavailable(error),
         }
     }
 
     /// What [`FileDirectory::password_query`] would answer to the right password: for explanations, and for a session that it
     /// opened a while ago.
-    pub(crate) async fn presume(&self, user: &str, now: jiff::Timestamp) -> PasswordMatch {
-        match self.login(&self.file.people(), user, now).await {
+    pub(crate) async fn presume(&self, user: &str, now: jiff::Timestamp, trace: &Trace) -> PasswordMatch {
+        match self.login(&self.file.people(), user, now, trace).await {
             Ok(login) => answer(login, true),
             Err(error) => PasswordMatch::Unavailable(error),
         }
@@ -158,22 +179,29 @@ impl FileDirectory {
         people: &Arc<People>,
         user: &str,
         now: jiff::Timestamp,
+        trace: &Trace,
     ) -> Result<Result<Login, WrongPassword>, String> {
         let tokens = Tokens::login(user, now);
         let Ok(filter) = self.login_filter.resolve(&tokens) else { return Ok(Err(WrongPassword::UnknownUser)) };
-        Ok(match search(Arc::clone(people), filter).await? {
+        let asked = if trace.is_heard() { filter.to_string() } else { String::new() };
+        let found = search(Arc::clone(people), filter).await?;
+        tell(trace, Question::User, asked, &found);
+        Ok(match found {
             Found::Nobody => Err(WrongPassword::UnknownUser),
             Found::Several => Err(WrongPassword::SeveralUsers),
-            Found::One(record) => Ok(Login { allowance: self.allows(&record.entry, &tokens), record }),
+            Found::One(record) => Ok(Login { allowance: self.allows(&record, &tokens, trace), record }),
         })
     }
 
-    fn allows(&self, entry: &Entry, tokens: &Tokens) -> Allowance {
+    fn allows(&self, record: &Arc<Record>, tokens: &Tokens, trace: &Trace) -> Allowance {
         let Some(template) = &self.allowance else { return Allowance::NotConfigured };
-        match template.resolve(tokens) {
-            Ok(filter) if filter.matches(entry) => Allowance::Allowed,
-            _ => Allowance::NotAllowed,
+        let Ok(filter) = template.resolve(tokens) else { return Allowance::NotAllowed };
+        let allowed = filter.matches(&record.entry);
+        if trace.is_heard() {
+            let found = if allowed { Found::One(Arc::clone(record)) } else { Found::Nobody };
+            tell(trace, Question::Allowance, filter.to_string(), &found);
         }
+        if allowed { Allowance::Allowed } else { Allowance::NotAllowed }
     }
 }
 
@@ -181,6 +209,29 @@ impl FileDirectory {
 struct Login {
     record: Arc<Record>,
     allowance: Allowance,
+}
+
+fn step(question: Question, asked: String) -> Step {
+    Step { question, asked, base: None, scope: None, server: None, took: None, remembered: false, found: Sight::Nobody }
+}
+
+fn tell(trace: &Trace, question: Question, asked: String, found: &Found) {
+    if !trace.is_heard() {
+        return;
+    }
+    let found = match found {
+        Found::Nobody => Sight::Nobody,
+        Found::Several => Sight::Several(Vec::new()),
+        Found::One(record) => Sight::Entry(SeenEntry {
+            dn: record.user_id.clone(),
+            attributes: match question {
+                Question::Allowance => BTreeMap::new(),
+                _ => BTreeMap::from([("addresses".to_owned(), record.addresses.clone())]),
+            },
+            closed: record.disabled.then(|| "is disabled".to_owned()),
+        }),
+    };
+    trace.tell(Step { found, ..step(question, asked) });
 }
 
 fn answer(login: Result<Login, WrongPassword>, right: bool) -> PasswordMatch {

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use crate::account::{BindResult, closed};
 use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, WrongPassword};
 use crate::base::Bases;
-use crate::cache::{Cache, FoundEntries};
+use crate::cache::{Cache, CacheHealth, FoundEntries};
 use crate::error::Error;
 use crate::filter::Filter;
-use crate::finding::{Finding, FindingState};
+use crate::finding::{Finding, FindingState, mend};
 use crate::ldap::connection::{Answer, Connection};
 use crate::ldap::message::{Depth, FoundEntry, Operation, Search};
 use crate::ldap::pool::Pool;
@@ -23,9 +23,14 @@ use crate::ldap::server::{Server, ServerHealth};
 use crate::ldap_plan::{Plan, Reading};
 use crate::password::Password;
 use crate::proof::Proof;
-use crate::settings::{Method, Settings};
+use crate::settings::{Method, Places, Settings};
+use crate::step::{self, SeenEntry, Sight, Step, Trace};
 use crate::template::Template;
 use crate::tokens::{NoValue, Query, Token, Tokens};
+
+mod walk;
+
+pub use walk::{Listed, Walk};
 
 /// Entries that are asked for: two are as bad as more.
 const TWO: usize = 2;
@@ -45,6 +50,7 @@ pub(crate) struct LdapDirectory {
     login_reading: Reading,
     proof: Proof,
     notes: Vec<String>,
+    places: Places,
 }
 
 struct CertificateQuestion {
@@ -56,10 +62,29 @@ struct CertificateQuestion {
 
 /// A search that is to be made, in each base until somebody is found.
 struct Question {
-    /// The operation, and whether its base must be there.
-    operations: Vec<(Operation, bool)>,
+    searches: Vec<Searched>,
     /// May be answered from memory.
     remembered: bool,
+    /// Where somebody wants to see it.
+    told: Option<Arc<Told>>,
+}
+
+/// A search in one base.
+struct Searched {
+    base: String,
+    operation: Operation,
+    /// The base is a written one, and must be there.
+    fixed: bool,
+}
+
+/// What is told of a question's searches.
+struct Told {
+    trace: Trace,
+    question: step::Question,
+    filter: String,
+    scope: &'static str,
+    /// The attributes that are shown; a password is never among them.
+    shown: Vec<String>,
 }
 
 /// The one person of a user name.
@@ -108,6 +133,7 @@ impl LdapDirectory {
                 Method::PasswordAttribute(attribute) => Some(attribute.0.clone()),
             }),
             notes: plan.notes(),
+            places: settings.places(),
         })
     }
 
@@ -127,6 +153,10 @@ impl LdapDirectory {
         self.cache.flush();
     }
 
+    pub(crate) fn cache_health(&self) -> CacheHealth {
+        self.cache.health()
+    }
+
     pub(crate) fn health(&self) -> Vec<ServerHealth> {
         self.pool.health()
     }
@@ -138,6 +168,7 @@ impl LdapDirectory {
     pub(crate) async fn certificate_query(
         &self,
         tokens: impl FnOnce(&BTreeSet<Token>) -> Tokens + Send,
+        trace: &Trace,
     ) -> CertificateMatch {
         let nobody = |why: String| CertificateMatch::Nobody { why };
         let Some(asked) = &self.certificate else {
@@ -149,7 +180,8 @@ impl LdapDirectory {
             Err(no_value) => return nobody(format!("{}: {no_value}", asked.filter)),
         };
         let remembered = !asked.filter.uses(Token::Now) && !self.require_uses_now();
-        let question = self.question(&filter, &tokens, &asked.reading.asked, remembered);
+        let told = told(trace, step::Question::Certificate, &filter, self.depth, &asked.reading.asked);
+        let question = self.question(&filter, &tokens, &asked.reading.asked, remembered, told);
         let entry = match self.find(question, Instant::now() + self.timeout).await {
             Err(why) => return CertificateMatch::Unavailable(why),
             Ok(FoundEntries::Nobody) => return nobody(format!("no entry matches {filter}")),
@@ -165,28 +197,34 @@ impl LdapDirectory {
         }
     }
 
-    pub(crate) async fn password_query(&self, user: &str, password: &Password, now: jiff::Timestamp) -> PasswordMatch {
+    pub(crate) async fn password_query(
+        &self,
+        user: &str,
+        password: &Password,
+        now: jiff::Timestamp,
+        trace: &Trace,
+    ) -> PasswordMatch {
         if password.is_empty() {
             return PasswordMatch::Wrong(WrongPassword::Empty);
         }
         let deadline = Instant::now() + self.timeout;
         // Passwords are proved by what the directory says now.
         let attributes = self.proof.attributes(&self.login_reading.asked);
-        let login = match self.login(user, now, &attributes, false, deadline).await {
+        let login = match self.login(user, now, &attributes, false, deadline, trace).await {
             Ok(login) => login,
             Err(why) => return PasswordMatch::Unavailable(why),
         };
         let entry = login.as_ref().ok().map(|login| login.entry.as_ref());
-        match (self.proof.prove(&self.pool, entry, password, deadline).await, login) {
+        match (self.proof.prove(&self.pool, entry, password, deadline, trace).await, login) {
             (Err(why), _) => PasswordMatch::Unavailable(why),
             (Ok(_), Err(why)) => PasswordMatch::Wrong(why),
             (Ok(result), Ok(login)) => self.answer(login, result, now),
         }
     }
 
-    pub(crate) async fn presume(&self, user: &str, now: jiff::Timestamp) -> PasswordMatch {
+    pub(crate) async fn presume(&self, user: &str, now: jiff::Timestamp, trace: &Trace) -> PasswordMatch {
         let deadline = Instant::now() + self.timeout;
-        match self.login(user, now, &self.login_reading.asked, true, deadline).await {
+        match self.login(user, now, &self.login_reading.asked, true, deadline, trace).await {
             Ok(Ok(login)) => self.answer(login, BindResult::Right, now),
             Ok(Err(why)) => PasswordMatch::Wrong(why),
             Err(why) => PasswordMatch::Unavailable(why),
@@ -222,17 +260,19 @@ impl LdapDirectory {
         attributes: &[String],
         remembered: bool,
         deadline: Instant,
+        trace: &Trace,
     ) -> Result<Result<Login, WrongPassword>, String> {
         let tokens = Tokens::login(user, now);
         let Ok(filter) = self.resolve(&self.login_filter, &tokens) else { return Ok(Err(WrongPassword::UnknownUser)) };
         let may = remembered && !self.login_filter.uses(Token::Now) && !self.require_uses_now();
-        let found = self.find(self.question(&filter, &tokens, attributes, may), deadline).await?;
+        let told = told(trace, step::Question::User, &filter, self.depth, &self.login_reading.asked);
+        let found = self.find(self.question(&filter, &tokens, attributes, may, told), deadline).await?;
         let nobodys_dn = || self.bases.iter().find_map(|base| base.resolve(&tokens).ok()).unwrap_or_default();
         let dn = match &found {
             FoundEntries::One(entry) => entry.dn.clone(),
             FoundEntries::Nobody | FoundEntries::Several => nobodys_dn(),
         };
-        let allowance = self.allows(&dn, &tokens, remembered, deadline).await;
+        let allowance = self.allows(&dn, &tokens, remembered, deadline, trace).await;
         Ok(match found {
             FoundEntries::Nobody => Err(WrongPassword::UnknownUser),
             FoundEntries::Several => Err(WrongPassword::SeveralUsers),
@@ -241,14 +281,16 @@ impl LdapDirectory {
     }
 
     /// Whether the allowance matches the very entry that was found.
-    async fn allows(&self, dn: &str, tokens: &Tokens, remembered: bool, deadline: Instant) -> Allowance {
+    async fn allows(&self, dn: &str, tokens: &Tokens, remembered: bool, deadline: Instant, trace: &Trace) -> Allowance {
         let Some(template) = &self.allowance else { return Allowance::NotConfigured };
         let Ok(filter) = template.resolve(tokens) else { return Allowance::NotAllowed };
         let remembered = remembered && !template.uses(Token::Now);
         // "1.1": no attributes (RFC 4511 section 4.5.1.8).
         let operation = self.operation(dn, Depth::Base, &filter, &["1.1".to_owned()]);
         // The entry may have gone meanwhile: that is no failure of the server.
-        let question = Question { operations: vec![(operation, false)], remembered };
+        let search = Searched { base: dn.to_owned(), operation, fixed: false };
+        let told = told(trace, step::Question::Allowance, &filter, Depth::Base, &[]);
+        let question = Question { searches: vec![search], remembered, told };
         match self.find(question, deadline).await {
             Ok(FoundEntries::One(_)) => Allowance::Allowed,
             Ok(FoundEntries::Nobody | FoundEntries::Several) => Allowance::NotAllowed,
@@ -275,37 +317,47 @@ impl LdapDirectory {
     }
 
     /// In every base that this client's values fill.
-    fn question(&self, filter: &Filter, tokens: &Tokens, attributes: &[String], remembered: bool) -> Question {
+    fn question(
+        &self,
+        filter: &Filter,
+        tokens: &Tokens,
+        attributes: &[String],
+        remembered: bool,
+        told: Option<Arc<Told>>,
+    ) -> Question {
         let bases = self.bases.iter().filter_map(|base| base.resolve(tokens).ok().map(|dn| (dn, base.is_fixed())));
-        let operation = |(dn, fixed): (String, bool)| (self.operation(&dn, self.depth, filter, attributes), fixed);
-        Question { operations: bases.map(operation).collect(), remembered }
+        let search = |(base, fixed): (String, bool)| {
+            let operation = self.operation(&base, self.depth, filter, attributes);
+            Searched { base, operation, fixed }
+        };
+        Question { searches: bases.map(search).collect(), remembered, told }
     }
 
     async fn find(&self, question: Question, deadline: Instant) -> Result<FoundEntries, String> {
         let mut key = digest::Context::new(&digest::SHA256);
-        question.operations.iter().for_each(|(operation, _)| key.update(operation));
+        question.searches.iter().for_each(|search| key.update(&search.operation));
         let key = <[u8; 32]>::try_from(key.finish().as_ref()).unwrap_or_default();
         let pool = Arc::clone(&self.pool);
-        let Question { operations, remembered } = question;
-        self.cache.find(key, remembered, async move { search(&pool, &operations, deadline).await }).await
+        let Question { searches, remembered, told } = question;
+        let before = told.as_ref().map_or(0, |told| told.trace.count());
+        let teller = told.clone();
+        let asking = async move { search(&pool, &searches, deadline, teller.as_deref()).await };
+        let found = self.cache.find(key, remembered, asking).await;
+        // Nothing was told meanwhile: it came from memory, or with the flight of an equal question.
+        if let Some(told) = told.filter(|told| told.trace.count() == before) {
+            told.remembered(&found);
+        }
+        found
     }
 
     fn person(&self, entry: &FoundEntry, reading: &Reading) -> Result<Person, String> {
-        // Values have no order (RFC 4511 section 4.1.7): of several the same one must be taken each time.
-        let ids = entry.texts(&reading.user_id).map(str::trim).filter(|id| !id.is_empty());
-        let user_id = ids.min().ok_or_else(|| format!("{:?} has no {}", entry.dn, reading.user_id))?;
+        let person = person(entry, reading)?;
         if !reading.log.is_empty() {
             let each = |name: &String| format!("{name}={:?}", entry.texts(name).collect::<Vec<_>>());
             let attributes = reading.log.iter().map(each).collect::<Vec<_>>().join(" ");
-            tracing::info!(directory = self.name, user_id, dn = entry.dn, attributes, "found");
+            tracing::info!(directory = self.name, user_id = person.user_id, dn = entry.dn, attributes, "found");
         }
-        let mut addresses: Vec<String> = Vec::new();
-        for address in reading.addresses.iter().flat_map(|name| entry.texts(name)).filter_map(address) {
-            if !addresses.iter().any(|known| known.eq_ignore_ascii_case(address)) {
-                addresses.push(address.to_owned());
-            }
-        }
-        Ok(Person { user_id: user_id.to_owned(), addresses })
+        Ok(person)
     }
 
     /// See [`crate::Directory::check_connection`].
@@ -313,36 +365,61 @@ impl LdapDirectory {
         let mut findings = Vec::new();
         for server in self.pool.servers() {
             let patience = self.timeout.max(Duration::from_secs(10));
-            let found = match timeout(patience, self.check(server)).await {
+            findings.extend(match timeout(patience, self.check(server)).await {
                 Ok(found) => found,
-                Err(_) => vec![(FindingState::Problem, format!("no answer within {} s", patience.as_secs()))],
-            };
-            let server = server.url().to_string();
-            findings.extend(found.into_iter().map(|(state, text)| Finding { server: server.clone(), state, text }));
+                Err(_) => vec![self.failure(server, format!("no answer within {} s", patience.as_secs()))],
+            });
         }
         findings
     }
 
-    async fn check(&self, server: &Server) -> Vec<(FindingState, String)> {
+    fn finding(&self, server: &Server, state: FindingState, key: &'static str, text: String) -> Finding {
+        Finding { server: server.url().to_string(), state, key, span: self.places.of(key), text, mend: None }
+    }
+
+    fn failure(&self, server: &Server, why: String) -> Finding {
+        let (key, mend) = mend(&why);
+        Finding { mend, ..self.finding(server, FindingState::Problem, key, why) }
+    }
+
+    async fn check(&self, server: &Server) -> Vec<Finding> {
         use FindingState::{Fine, Problem, Warning};
         let began = Instant::now();
         let connection = match server.connector().connect_and_bind(server.url()).await {
             Ok(connection) => connection,
-            Err(why) => return vec![(Problem, why)],
+            Err(why) => return vec![self.failure(server, why)],
         };
-        let mut found =
-            vec![(Fine, format!("answers, and takes the gateway's bind ({} ms)", began.elapsed().as_millis()))];
-        found.push(match server.wanted().examine(&connection).await {
-            Ok(()) => (Fine, "its schema has every attribute that is named".to_owned()),
-            Err(unfit @ Unfit::Broken(_)) => (Problem, unfit.to_string()),
-            Err(unfit) => (if server.wanted().warn_only { Warning } else { Problem }, unfit.to_string()),
-        });
+        let fine = |key, text: String| self.finding(server, Fine, key, text);
+        let text = format!("answers, and takes the gateway's bind ({} ms)", began.elapsed().as_millis());
+        let mut found = vec![fine("servers", text)];
+        let lenient = if server.wanted().warn_only { Warning } else { Problem };
+        match server.wanted().examine(&connection).await {
+            Ok(()) => found.push(fine("servers", "its schema has every attribute that is named".to_owned())),
+            Err(Unfit::Unknown(attributes)) => found.extend(attributes.into_iter().map(|(name, key)| Finding {
+                mend: Some("misspelt, or is the schema with it not loaded in the server?"),
+                ..self.finding(server, lenient, key, format!("its schema has no attribute {name:?}"))
+            })),
+            Err(unfit @ Unfit::Hidden(_)) => {
+                found.push(self.finding(server, lenient, "unknown_attributes", unfit.to_string()));
+            }
+            Err(Unfit::Broken(why)) => found.push(self.failure(server, why)),
+        }
         for base in self.bases.iter().filter(|base| base.is_fixed() && !base.to_string().is_empty()) {
             let dn = base.to_string();
             found.push(match self.look_at(&connection, &dn).await {
-                Ok(1..) => (Fine, format!("the base {dn:?} is there")),
-                Ok(0) => (Problem, format!("the base {dn:?} is not there, or not for the gateway's eyes")),
-                Err(why) => (Problem, format!("the base {dn:?}: {why}")),
+                Ok(1..) => fine("base", format!("the base {dn:?} is there")),
+                looked => Finding {
+                    mend: Some("write the distinguished name of an entry that the gateway's account may read"),
+                    ..self.finding(
+                        server,
+                        Problem,
+                        "base",
+                        match looked {
+                            Err(why) => format!("the base {dn:?}: {why}"),
+                            Ok(_) => format!("the base {dn:?} is not there, or not for the gateway's eyes"),
+                        },
+                    )
+                },
             });
         }
         found
@@ -359,6 +436,20 @@ impl LdapDirectory {
     }
 }
 
+/// Who an entry is to the gateway.
+fn person(entry: &FoundEntry, reading: &Reading) -> Result<Person, String> {
+    // Values have no order (RFC 4511 section 4.1.7): of several the same one must be taken each time.
+    let ids = entry.texts(&reading.user_id).map(str::trim).filter(|id| !id.is_empty());
+    let user_id = ids.min().ok_or_else(|| format!("{:?} has no {}", entry.dn, reading.user_id))?;
+    let mut addresses: Vec<String> = Vec::new();
+    for address in reading.addresses.iter().flat_map(|name| entry.texts(name)).filter_map(address) {
+        if !addresses.iter().any(|known| known.eq_ignore_ascii_case(address)) {
+            addresses.push(address.to_owned());
+        }
+    }
+    Ok(Person { user_id: user_id.to_owned(), addresses })
+}
+
 /// A mail address of an attribute; Active Directory's `proxyAddresses` says of each what it is.
 fn address(value: &str) -> Option<&str> {
     match value.split_once(':') {
@@ -370,16 +461,103 @@ fn address(value: &str) -> Option<&str> {
 }
 
 /// Base after base, until one has somebody.
-async fn search(pool: &Pool, operations: &[(Operation, bool)], deadline: Instant) -> Result<FoundEntries, String> {
-    for (operation, fixed) in operations {
-        let asked = pool.search(operation, TWO, deadline).await?;
-        match found(asked.answer, *fixed) {
+async fn search(
+    pool: &Pool,
+    searches: &[Searched],
+    deadline: Instant,
+    told: Option<&Told>,
+) -> Result<FoundEntries, String> {
+    for Searched { base, operation, fixed } in searches {
+        let began = Instant::now();
+        let asked = match pool.search(operation, TWO, deadline).await {
+            Ok(asked) => asked,
+            Err(why) => {
+                told.iter().for_each(|told| told.failed(base, &why));
+                return Err(why);
+            }
+        };
+        let took = began.elapsed();
+        let names: Vec<String> = match told {
+            Some(_) => asked.answer.entries.iter().map(|entry| entry.dn.clone()).collect(),
+            None => Vec::new(),
+        };
+        let url = asked.server.url();
+        let found = found(asked.answer, *fixed).map_err(|why| format!("{url}: {why}"));
+        told.iter().for_each(|told| told.answered(base, url.to_string(), took, &found, &names));
+        match found {
             Ok(FoundEntries::Nobody) => {}
-            Ok(found) => return Ok(found),
-            Err(why) => return Err(format!("{}: {why}", asked.server.url())),
+            found => return found,
         }
     }
     Ok(FoundEntries::Nobody)
+}
+
+/// Only where somebody listens is anything made ready for telling.
+fn told(trace: &Trace, question: step::Question, filter: &Filter, depth: Depth, shown: &[String]) -> Option<Arc<Told>> {
+    let scope = match depth {
+        Depth::Base => "base",
+        Depth::OneLevel => "one",
+        Depth::Subtree => "sub",
+    };
+    trace.is_heard().then(|| {
+        let (trace, filter, shown) = (trace.clone(), filter.to_string(), shown.to_vec());
+        Arc::new(Told { trace, question, filter, scope, shown })
+    })
+}
+
+impl Told {
+    fn step(&self, base: Option<&str>, found: Sight) -> Step {
+        Step {
+            question: self.question,
+            asked: self.filter.clone(),
+            base: base.map(str::to_owned),
+            scope: base.is_some().then_some(self.scope),
+            server: None,
+            took: None,
+            remembered: false,
+            found,
+        }
+    }
+
+    fn failed(&self, base: &str, why: &str) {
+        self.trace.tell(self.step(Some(base), Sight::Unavailable(why.to_owned())));
+    }
+
+    fn answered(
+        &self,
+        base: &str,
+        server: String,
+        took: Duration,
+        found: &Result<FoundEntries, String>,
+        names: &[String],
+    ) {
+        let step = self.step(Some(base), self.sight(found, names));
+        self.trace.tell(Step { server: Some(server), took: Some(took), ..step });
+    }
+
+    fn remembered(&self, found: &Result<FoundEntries, String>) {
+        self.trace.tell(Step { remembered: true, ..self.step(None, self.sight(found, &[])) });
+    }
+
+    fn sight(&self, found: &Result<FoundEntries, String>, names: &[String]) -> Sight {
+        match found {
+            Ok(FoundEntries::Nobody) => Sight::Nobody,
+            Ok(FoundEntries::Several) => Sight::Several(names.to_vec()),
+            Ok(FoundEntries::One(entry)) => Sight::Entry(seen(entry, &self.shown)),
+            Err(why) => Sight::Unavailable(why.clone()),
+        }
+    }
+}
+
+/// What may be shown of an entry.
+fn seen(entry: &FoundEntry, shown: &[String]) -> SeenEntry {
+    let values = |name: &String| entry.values(name).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+    let there = |(_, values): &(String, Vec<String>)| !values.is_empty();
+    SeenEntry {
+        dn: entry.dn.clone(),
+        attributes: shown.iter().map(|name| (name.clone(), values(name))).filter(there).collect(),
+        closed: closed(entry, jiff::Timestamp::now()),
+    }
 }
 
 /// Whom a search found. Whatever the server can't say is no answer, least of all "nobody".

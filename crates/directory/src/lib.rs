@@ -16,6 +16,7 @@ mod file_directory;
 mod people_file;
 mod people;
 mod record;
+mod step;
 mod settings;
 mod server_url;
 mod base;
@@ -30,11 +31,13 @@ mod tokens;
 
 pub use answers::{Allowance, CertificateMatch, PasswordMatch, Person, WrongPassword};
 pub use base::{Base, Bases};
+pub use cache::CacheHealth;
 pub use directory::Directory;
 pub use error::{Error, Problem, Problems};
 pub use filter::{Entry, Extensible, Filter, Substrings};
 pub use finding::{Finding, FindingState};
 pub use ldap::server::{ServerDown, ServerHealth};
+pub use ldap_directory::{Listed, Walk};
 pub use password::{Password, hash_password};
 pub use people_file::{PeopleFile, Reload};
 pub use server_url::{ServerUrl, ServerUrlError};
@@ -42,5 +45,6 @@ pub use settings::{
     Attribute, Attributes, Bind, CacheSettings, CertificateQuery, ClientCertificate, Kind, Method, Order,
     RequireTemplate, Scope, Settings, SmtpAuthQuery, Span, UnknownAttributes, UnknownKind,
 };
+pub use step::{Question, SeenEntry, Sight, Step};
 pub use template::{CertificateTemplate, Fault, LoginTemplate, Piece, Template, TemplateError, Value};
 pub use tokens::{NoValue, Query, Token, Tokens, UnknownToken};

@@ -10,6 +10,7 @@ use crate::answers::WrongPassword;
 use crate::ldap::message::FoundEntry;
 use crate::ldap::pool::Pool;
 use crate::password::{Password, Verifier};
+use crate::step::{Question, Sight, Step, Trace};
 use crate::stored_password::StoredPassword;
 
 /// A name that nobody has: its bind fails as one with a wrong password does.
@@ -47,10 +48,11 @@ impl Proof {
         entry: Option<&FoundEntry>,
         password: &Password,
         deadline: Instant,
+        trace: &Trace,
     ) -> Result<BindResult, String> {
         match &self.attribute {
-            None => self.by_bind(pool, entry, password, deadline).await,
-            Some(attribute) => self.by_attribute(attribute, entry, password).await,
+            None => self.by_bind(pool, entry, password, deadline, trace).await,
+            Some(attribute) => self.by_attribute(attribute, entry, password, trace).await,
         }
     }
 
@@ -60,11 +62,17 @@ impl Proof {
         entry: Option<&FoundEntry>,
         password: &Password,
         deadline: Instant,
+        trace: &Trace,
     ) -> Result<BindResult, String> {
         // An empty name would make it an anonymous bind (RFC 4513 section 5.1.1).
         let dn = entry.map(|entry| entry.dn.as_str()).filter(|dn| !dn.is_empty());
         let began = Instant::now();
         let asked = pool.bind(dn.unwrap_or(NOBODY), password.expose(), deadline).await?;
+        if trace.is_heard() {
+            let bind = format!("bind as {:?}", dn.unwrap_or(NOBODY));
+            let server = Some(asked.server.url().to_string());
+            trace.tell(Step { server, took: Some(began.elapsed()), ..step(bind, asked.answer.told()) });
+        }
         let result = bind_result(&asked.answer);
         match (&result, entry) {
             // Whatever the server says of a name that is nobody's.
@@ -86,6 +94,7 @@ impl Proof {
         attribute: &str,
         entry: Option<&FoundEntry>,
         password: &Password,
+        trace: &Trace,
     ) -> Result<BindResult, String> {
         let mut stored = Vec::new();
         for value in entry.iter().flat_map(|entry| entry.values(attribute)) {
@@ -98,12 +107,21 @@ impl Proof {
             }
         }
         let own = !stored.is_empty();
+        let values = stored.len();
         let compared = if own { Some(self.keep(stored)) } else { self.kept() };
         let check = move |password: &[u8]| {
             // All of them: which one it was is nobody's business.
             compared.iter().flat_map(|all| all.iter()).fold(false, |right, one| one.is(password) | right)
         };
         let right = self.verifier.run(password, check).await?;
+        if trace.is_heard() {
+            let said = match (own, right) {
+                (false, _) => "there is none that can be used",
+                (true, false) => "it is none of them",
+                (true, true) => "it is one of them",
+            };
+            trace.tell(step(format!("compared with {values} values of {attribute}"), said.to_owned()));
+        }
         Ok(match (own, right) {
             (false, _) => BindResult::Wrong(WrongPassword::NoPassword),
             (true, false) => BindResult::Wrong(WrongPassword::Mismatch),
@@ -119,6 +137,19 @@ impl Proof {
         let stored = Arc::new(stored);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&stored));
         stored
+    }
+}
+
+fn step(asked: String, said: String) -> Step {
+    Step {
+        question: Question::Password,
+        asked,
+        base: None,
+        scope: None,
+        server: None,
+        took: None,
+        remembered: false,
+        found: Sight::Said(said),
     }
 }
 

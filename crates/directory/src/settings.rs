@@ -241,11 +241,11 @@ impl Settings {
         settings
     }
 
-    /// Keys that are written and have no meaning for this kind.
-    pub(crate) fn wrong_kind(&self) -> Vec<(&'static str, Range<usize>)> {
+    /// Where the keys stand that have a meaning for servers only; `None` for those that were left out.
+    fn of_servers(&self) -> [Place; 24] {
         let login = &self.smtp_auth_query;
         let query = self.certificate_query.as_ref();
-        let of_ldap = [
+        [
             ("servers", written(&self.servers)),
             ("order", written(&self.order)),
             ("starttls", written(&self.starttls)),
@@ -270,13 +270,44 @@ impl Settings {
             ("smtp_auth_query.user_id", written(&login.user_id)),
             ("smtp_auth_query.addresses", written(&login.addresses)),
             ("smtp_auth_query.log", written(&login.log)),
+        ]
+    }
+
+    /// Where each key stands.
+    pub(crate) fn places(&self) -> Places {
+        let login = &self.smtp_auth_query;
+        let query = self.certificate_query.as_ref();
+        let of_both = [
+            ("certificate_query.filter", query.map(|query| query.filter.span())),
+            ("smtp_auth_query.filter", written(&login.filter)),
+            ("smtp_auth_query.allowance", present(login.allowance.as_ref())),
+            ("smtp_auth_query.method.password_attribute", written(&login.method)),
         ];
+        let written = |(key, place): Place| place.map(|place| (key, place));
+        Places(self.of_servers().into_iter().chain(of_both).filter_map(written).collect())
+    }
+
+    /// Keys that are written and have no meaning for this kind.
+    pub(crate) fn wrong_kind(&self) -> Vec<(&'static str, Range<usize>)> {
         let of_files = [("path", present(self.path.as_ref()))];
         let keep = |(key, span): (&'static str, Option<Range<usize>>)| span.map(|span| (key, span));
         match self.kind.get_ref() {
-            Kind::File => of_ldap.into_iter().filter_map(keep).collect(),
+            Kind::File => self.of_servers().into_iter().filter_map(keep).collect(),
             Kind::Ldap | Kind::ActiveDirectory => of_files.into_iter().filter_map(keep).collect(),
         }
+    }
+}
+
+/// A key, and where its value stands if it is written.
+type Place = (&'static str, Option<Range<usize>>);
+
+/// Where keys stand in the configuration, octets.
+pub(crate) struct Places(Vec<(&'static str, Range<usize>)>);
+
+impl Places {
+    /// 0..0 for a key that was left out.
+    pub(crate) fn of(&self, key: &str) -> Range<usize> {
+        self.0.iter().find(|place| place.0 == key).map_or(0..0, |place| place.1.clone())
     }
 }
 

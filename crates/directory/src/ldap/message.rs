@@ -54,6 +54,24 @@ impl Search<'_> {
     }
 }
 
+/// RFC 2696 section 2.
+const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+
+/// A search that asks for the page after `cookie`, the first where it is empty. Critical: a server that gives no pages
+/// must say so, and not send everybody at once.
+pub(crate) fn paged(search: &Search<'_>, size: i32, cookie: &[u8]) -> Operation {
+    let mut value = number(tag::INTEGER, size);
+    put(&mut value, tag::OCTET_STRING, cookie);
+    let value = element(tag::SEQUENCE, &value);
+    let mut control = element(tag::OCTET_STRING, PAGED_RESULTS.as_bytes());
+    put(&mut control, tag::BOOLEAN, &[0xff]);
+    put(&mut control, tag::OCTET_STRING, &value);
+    // RFC 4511 section 4.1.1: controls stand behind the operation.
+    let mut operation = search.operation();
+    operation.extend_from_slice(&element(0xa0, &element(tag::SEQUENCE, &control)));
+    operation
+}
+
 /// A filter from its tree: no text in between that a value could break out of.
 fn filter(of: &Filter) -> Vec<u8> {
     let all = |tag: u8, filters: &[Filter]| element(tag, &filters.iter().flat_map(filter).collect::<Vec<u8>>());
@@ -172,6 +190,8 @@ pub(crate) struct Ended {
     pub(crate) text: String,
     /// The OIDs of the response's controls.
     pub(crate) controls: Vec<String>,
+    /// The cookie of the next page (RFC 2696 section 3), which is empty after the last; `None` where pages are not given.
+    pub(crate) cookie: Option<Vec<u8>>,
 }
 
 /// What a server sends.
@@ -232,15 +252,29 @@ fn ended(content: &[u8], mut rest: Reader<'_>) -> Result<Ended, Malformed> {
     let diagnostic = reader.expect(tag::OCTET_STRING)?;
     let shown = String::from_utf8_lossy(diagnostic.get(..MAX_TEXT).unwrap_or(diagnostic));
     let text = shown.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned();
-    let mut controls = Vec::new();
+    let (mut controls, mut cookie) = (Vec::new(), None);
     if rest.peek() == Some(0xa0) {
         let mut list = Reader::new(rest.expect(0xa0)?);
         while !list.is_empty() {
             let mut control = Reader::new(list.expect(tag::SEQUENCE)?);
-            controls.push(String::from_utf8_lossy(control.expect(tag::OCTET_STRING)?).into_owned());
+            let oid = String::from_utf8_lossy(control.expect(tag::OCTET_STRING)?).into_owned();
+            if oid == PAGED_RESULTS {
+                cookie = Some(page_cookie(control)?);
+            }
+            controls.push(oid);
         }
     }
-    Ok(Ended { code, text, controls })
+    Ok(Ended { code, text, controls, cookie })
+}
+
+/// RFC 2696 section 2: the size is an estimate that most servers leave at 0.
+fn page_cookie(mut control: Reader<'_>) -> Result<Vec<u8>, Malformed> {
+    if control.peek() == Some(tag::BOOLEAN) {
+        control.expect(tag::BOOLEAN)?; // criticality
+    }
+    let mut value = Reader::new(Reader::new(control.expect(tag::OCTET_STRING)?).expect(tag::SEQUENCE)?);
+    value.expect(tag::INTEGER)?;
+    Ok(value.expect(tag::OCTET_STRING)?.to_vec())
 }
 
 impl Ended {

@@ -39,7 +39,7 @@ fn only_what_a_server_is_sure_of_is_an_answer() {
         (80, 0, true, "unavailable"),
         (i32::MAX, 0, true, "unavailable"),
     ] {
-        let ended = Ended { code, text: String::new(), controls: Vec::new() };
+        let ended = Ended { code, text: String::new(), controls: Vec::new(), cookie: None };
         let entries = (0..seen.min(TWO)).map(|number| entry(&number.to_string())).collect();
         assert_eq!(kind(found(Answer { entries, seen, ended }, fixed)), expected, "{code} {seen} {fixed}");
     }

@@ -7,6 +7,7 @@ mod proxy;
 
 mod people;
 mod passwords;
+mod steps;
 mod schema;
 mod transport;
 mod failures;

@@ -39,6 +39,16 @@ fn answers() {
     let Response::Ended(ended_with) = response else { panic!("{response:?}") };
     assert_eq!(ended_with.controls, ["2.16.840.1.113730.3.4.4"]);
 
+    // RFC 2696 section 2: with and without a criticality.
+    for criticality in [element(tag::BOOLEAN, &[0]), Vec::new()] {
+        let value = element(tag::SEQUENCE, &[number(tag::INTEGER, 0), element(4, b"next")].concat());
+        let control = [element(4, PAGED_RESULTS.as_bytes()), criticality, element(4, &value)].concat();
+        let controls = element(0xa0, &element(tag::SEQUENCE, &control));
+        let (_, response) = read(&whole(&[ended(0, b""), controls].concat())).unwrap();
+        let Response::Ended(ended_with) = response else { panic!("{response:?}") };
+        assert_eq!(ended_with.cookie.as_deref(), Some(b"next".as_slice()));
+    }
+
     let values = element(tag::SET, &[element(4, b"a"), element(4, b"\xff")].concat());
     let attribute = element(tag::SEQUENCE, &[element(4, b"userCertificate;binary"), values].concat());
     let entry = element(0x64, &[element(4, b"cn=x"), element(tag::SEQUENCE, &attribute)].concat());
