@@ -148,7 +148,9 @@ impl Profile {
         if let (Some(leaf), Some(directory)) = (&verdict.leaf, &profile.directory)
             && self.asks(&facts)
         {
-            let answer = directory.certificate_query(|wanted| certificate_tokens(leaf, at, wanted)).await;
+            let asking = directory.explain_certificate_query(|wanted| certificate_tokens(leaf, at, wanted));
+            let (answer, asked) = asking.await;
+            steps.extend(asked.iter().map(|step| format!("directory {}: {step}", directory.name())));
             facts.query = query_fact(answer);
             steps.push(format!("directory {}: {}", directory.name(), told(&facts.query)));
         }
@@ -195,11 +197,21 @@ impl Profile {
 
     /// The fact that [`Profile::password`] would state for the right password. For explanations, never for a session.
     pub async fn presume(&self, mechanism: Mechanism, user: &str, at: Time) -> Attempt {
-        let (password, allowance) = password_facts(match self.passwords(at) {
-            Ok((directory, now)) => directory.presume(user, now).await,
-            Err(unavailable) => unavailable,
-        });
-        Attempt::Password { mechanism, user: user.to_owned(), password, allowance }
+        self.explain_presumption(mechanism, user, at).await.0
+    }
+
+    /// [`Profile::presume`], with what was asked for it, in words.
+    pub async fn explain_presumption(&self, mechanism: Mechanism, user: &str, at: Time) -> (Attempt, Vec<String>) {
+        let (answer, steps) = match self.passwords(at) {
+            Ok((directory, now)) => {
+                let (answer, asked) = directory.explain_presumption(user, now).await;
+                let told = |step: &directory::Step| format!("directory {}: {step}", directory.name());
+                (answer, asked.iter().map(told).collect())
+            }
+            Err(unavailable) => (unavailable, Vec::new()),
+        };
+        let (password, allowance) = password_facts(answer);
+        (Attempt::Password { mechanism, user: user.to_owned(), password, allowance }, steps)
     }
 
     /// What a right password of a while ago comes to now, without the password: whether the person is still there, open

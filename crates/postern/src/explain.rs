@@ -57,7 +57,7 @@ fn read_chain(arguments: &Explain) -> Result<Option<Vec<CertificateDer<'static>>
 
 struct Explanation {
     heading: String,
-    path_steps: Vec<String>,
+    steps: Vec<String>,
     judgement: Judgement,
     sender: Option<ReversePath>,
 }
@@ -72,11 +72,11 @@ impl Explanation {
         let no_rules = session::no_rules();
         let rules = listener.profile.as_ref().map_or(no_rules, |profile| &profile.rules);
         let asked = policy.verify_client_certificate && rules.certificate.is_some() && !arguments.without_tls;
-        let mut path_steps = Vec::new();
+        let mut steps = Vec::new();
         let certificate = match (&listener.profile, chain) {
             (Some(profile), Some(chain)) if asked => {
                 let asked = profile.certificate(&chain, pki::Time::now()).await;
-                path_steps = asked.steps;
+                steps.extend(asked.steps);
                 CertificateFact::Presented(Box::new(asked.presented))
             }
             (_, None) if asked => CertificateFact::NotPresented,
@@ -85,7 +85,10 @@ impl Explanation {
         let attempt = match (&listener.profile, &arguments.user) {
             (Some(profile), Some(user)) => {
                 let first = rules.password.as_ref().and_then(|password| password.mechanisms.first().copied());
-                profile.presume(first.unwrap_or(Mechanism::Plain), user, pki::Time::now()).await
+                let mechanism = first.unwrap_or(Mechanism::Plain);
+                let (attempt, asked) = profile.explain_presumption(mechanism, user, pki::Time::now()).await;
+                steps.extend(asked);
+                attempt
             }
             _ => Attempt::None,
         };
@@ -110,7 +113,7 @@ impl Explanation {
                 policy.name,
                 listener.profile.as_ref().map_or("none", |profile| &profile.name),
             ),
-            path_steps,
+            steps,
             judgement: judge(&facts, policy, rules),
             sender: sender.transpose()?,
         })
@@ -125,9 +128,9 @@ impl Explanation {
             table.add_row([step.question.to_string(), step.answer.to_string(), step.effect.to_string()]);
         }
         println!("{table}\n");
-        if !self.path_steps.is_empty() {
-            println!("How the path was looked for:");
-            self.path_steps.iter().for_each(|step| println!("  {step}"));
+        if !self.steps.is_empty() {
+            println!("What was looked for and asked:");
+            self.steps.iter().for_each(|step| println!("  {step}"));
             println!();
         }
         let standing = match &self.judgement.standing {
