@@ -1,12 +1,96 @@
-# What the beds share: a PKI, and the same people for every family. Sourced, not run.
+# What the beds share: how they are started, a PKI, and the same people for every family. Sourced, not run.
 set -eu
-export LC_ALL=C
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 SUFFIX=dc=example,dc=test
 ADMIN_PW=Admin-Pass-1
 GATEWAY_PW=Svc-Pass-1
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 die() { echo "ERROR: $*" >&2; exit 1; }
+
+# bed VERB DIR [ADDRESS]: a family's script defines `make` and `run`, and calls this. DIR holds everything there is; ADDRESS
+# is one of loopback's, so that beds side by side do not meet.
+#   make   configuration and people in an empty DIR; DIR/info tells how to reach the server
+#   run    the server, in this process
+#   start  both, the server in the background; ends when it listens
+#   stop   ends what `start` started
+#   remove stops it, and takes DIR away
+bed() {
+  [ $# -ge 2 ] || die "usage: $0 make DIR [ADDRESS] | run DIR | start DIR [ADDRESS] | stop DIR | remove DIR"
+  mkdir -p "$2"
+  DIR=$(cd "$2" && pwd)
+  ADDRESS=${3:-$(cat "$DIR/address" 2>/dev/null || echo 127.0.0.1)}
+  case $1 in
+    make)
+      [ -z "$(ls -A "$DIR")" ] || die "$DIR is not empty"
+      echo "$ADDRESS" > "$DIR/address"
+      make
+      ;;
+    run)
+      cd "$DIR"
+      run
+      ;;
+    start)
+      "$0" make "$DIR" "$ADDRESS"
+      setsid "$0" run "$DIR" </dev/null >"$DIR/server.log" 2>&1 &
+      echo $! > "$DIR/pid"
+      listens "$ADDRESS" "$(sed -n 's/^LDAPS_PORT=//p' "$DIR/info")" || { tail -n 20 "$DIR/server.log" >&2; die "it does not listen"; }
+      cat "$DIR/info"
+      ;;
+    stop) stop ;;
+    remove)
+      stop
+      rm -rf "$DIR"
+      ;;
+    *) die "make, run, start, stop or remove, not $1" ;;
+  esac
+}
+
+listens() { # ADDRESS PORT
+  local i
+  for ((i = 0; i < 600; i++)); do
+    (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null && return
+    kill -0 "$(cat "$DIR/pid")" 2>/dev/null || return 1
+    sleep 0.1
+  done
+  return 1
+}
+
+stop() {
+  local pid i
+  pid=$(cat "$DIR/pid" 2>/dev/null || echo none)
+  # The number may have become another process's: ours works in DIR, or below it.
+  if [[ "$(readlink "/proc/$pid/cwd")/" = "$DIR"/* ]]; then
+    kill "$pid"
+    for ((i = 0; i < 100; i++)); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+    kill -9 "$pid" 2>/dev/null || true
+  fi
+  rm -f "$DIR/pid"
+  cleanup
+}
+
+# What a family's server leaves elsewhere.
+cleanup() { :; }
+
+# info FAMILY PORT LDAPS_PORT BASE PEOPLE BIND_DN ADMIN_DN
+info() {
+  cat > "$DIR/info" <<L
+FAMILY=$1
+ADDRESS=$ADDRESS
+PORT=$2
+LDAPS_PORT=$3
+URL=ldap://$ADDRESS:$2
+LDAPS_URL=ldaps://$ADDRESS:$3
+PKI=$DIR/pki
+CA=$DIR/pki/ca.pem
+BASE=$4
+PEOPLE=$5
+BIND_DN=$6
+BIND_PW=$GATEWAY_PW
+ADMIN_DN=$7
+ADMIN_PW=$ADMIN_PW
+L
+}
 
 # make_pki DIR NAMES: an authority, a server with these names, the gateway's own certificate, a second authority that
 # nobody trusts, and a certificate for each person, of an issuer whose name has awkward characters.
@@ -237,6 +321,14 @@ uid: weird
 cn: Weird, "Name" + <x> #1
 sn: Weird
 userPassword: $(ssha weird-pw)
+
+# and one beyond ASCII
+dn:: $(printf 'cn=Jürgen Groß,ou=people,%s' "$SUFFIX" | base64 -w0)
+objectClass: inetOrgPerson
+uid: juergen
+cn:: $(printf 'Jürgen Groß' | base64)
+sn:: $(printf 'Groß' | base64)
+userPassword: $(ssha 'Grüße-pw')
 
 # in another place than the others
 dn: uid=ivan,ou=contractors,$SUFFIX

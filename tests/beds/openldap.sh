@@ -1,11 +1,33 @@
 #!/bin/bash
-# openldap.sh DIR [PKI]: configuration and people for a slapd in the empty folder DIR. The caller starts it:
-#   slapd -F DIR/config -h "ldap://127.0.0.1:PORT ldaps://127.0.0.1:PORT" -d stats
+# openldap.sh make|run|start|stop|remove DIR [ADDRESS]: slapd on ports 3389 and 3636. Needs no root. PKI names a folder that
+# beds share.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-DIR=${1:?DIR} PKI=${2:-$1/pki}
-mkdir -p "$DIR/db" "$DIR/config"
-make_pki "$PKI" "DNS:localhost,IP:127.0.0.1"
-cat > "$DIR/config.ldif" <<L
+
+make() {
+  PKI=${PKI:-$DIR/pki}
+  mkdir -p "$DIR/db" "$DIR/config"
+  make_pki "$PKI" "DNS:localhost,IP:$ADDRESS"
+  configuration > "$DIR/config.ldif"
+  slapadd -q -n 0 -F "$DIR/config" -l "$DIR/config.ldif" >"$DIR/slapadd.log" 2>&1 || { cat "$DIR/slapadd.log"; die "the configuration"; }
+  {
+    printf 'dn: %s\nobjectClass: dcObject\nobjectClass: organization\no: Test Org\ndc: example\n\n' "$SUFFIX"
+    # What the memberof overlay would keep, had it seen the writes.
+    if [ -z "${NO_CAC_SCHEMA:-}" ]; then
+      people "$PKI" | sed "/^uid: \(alice\|bob\)$/a memberOf: cn=mailers,ou=groups,$SUFFIX"
+    else
+      people "$PKI" | sed '/^objectClass: cacPerson$/d; /^cac/d'
+    fi
+  } > "$DIR/people.ldif"
+  slapadd -q -n 1 -F "$DIR/config" -l "$DIR/people.ldif" >"$DIR/slapadd.log" 2>&1 || { cat "$DIR/slapadd.log"; die "the people"; }
+  info openldap 3389 3636 "$SUFFIX" "ou=people,$SUFFIX" "cn=gateway,ou=services,$SUFFIX" "cn=admin,$SUFFIX"
+}
+
+run() {
+  exec slapd -F "$DIR/config" -h "ldap://$ADDRESS:3389 ldaps://$ADDRESS:3636" -d stats
+}
+
+configuration() {
+  cat <<L
 dn: cn=config
 objectClass: olcGlobal
 cn: config
@@ -71,10 +93,6 @@ objectClass: olcMemberOfConfig
 olcOverlay: memberof
 
 L
-slapadd -q -n 0 -F "$DIR/config" -l "$DIR/config.ldif" >"$DIR/slapadd.log" 2>&1 || { cat "$DIR/slapadd.log"; die "the configuration"; }
-{
-  printf 'dn: %s\nobjectClass: dcObject\nobjectClass: organization\no: Test Org\ndc: example\n\n' "$SUFFIX"
-  # What the memberof overlay would keep, had it seen the writes.
-  if [ -z "${NO_CAC_SCHEMA:-}" ]; then people "$PKI" | sed "/^uid: \(alice\|bob\)$/a memberOf: cn=mailers,ou=groups,$SUFFIX"; else people "$PKI" | sed '/^objectClass: cacPerson$/d; /^cac/d'; fi
-} > "$DIR/people.ldif"
-slapadd -q -n 1 -F "$DIR/config" -l "$DIR/people.ldif" >"$DIR/slapadd.log" 2>&1 || { cat "$DIR/slapadd.log"; die "the people"; }
+}
+
+bed "$@"

@@ -62,7 +62,9 @@ impl Slapd {
 
     fn beside(folder: &Arc<tempfile::TempDir>, name: &str, slant: Slant) -> Self {
         let making = Command::new(beds().join("openldap.sh"))
-            .args([folder.path().join(name), folder.path().join("pki")])
+            .arg("make")
+            .arg(folder.path().join(name))
+            .env("PKI", folder.path().join("pki"))
             .envs(slant.environment.iter().copied())
             .output()
             .unwrap();
@@ -215,57 +217,100 @@ fn told(answer: PasswordMatch) -> String {
     }
 }
 
-/// `bed.sh start` of the families that need more than a minute; its `info` says how to reach it.
+/// A server that its family's script makes, at an address that no other process's server has. Its `info` says how to reach it.
 pub(crate) struct Family {
     script: PathBuf,
     folder: tempfile::TempDir,
     info: Vec<(String, String)>,
+    process: Option<Child>,
+    began: Instant,
 }
 
 impl Family {
-    /// `None`, said aloud, where these beds were not asked for.
-    pub(crate) fn start(script: &str) -> Option<Self> {
-        if std::env::var_os("DIRECTORY_BEDS").is_none() {
-            eprintln!("SKIPPED: {script} starts with DIRECTORY_BEDS=1; tests/directories/run does it");
-            return None;
-        }
+    pub(crate) fn start(script: &str) -> Self {
+        let began = Instant::now();
         let folder = tempfile::tempdir().unwrap();
         let script = beds().join(script);
-        let log = folder.path().join("start.log");
-        let output = std::fs::File::create(&log).unwrap();
-        let starting = Command::new(&script)
-            .arg("start")
-            .arg(folder.path().join("bed"))
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .status()
-            .unwrap();
-        assert!(starting.success(), "{}", std::fs::read_to_string(&log).unwrap());
+        let [_, high, middle, low] = std::process::id().to_be_bytes();
+        let address = format!("127.{}.{middle}.{low}", 64 + high);
+        let making =
+            Command::new(&script).arg("make").arg(folder.path().join("bed")).arg(&address).output().unwrap();
+        let said = [making.stdout, making.stderr].concat();
+        assert!(making.status.success(), "{}", String::from_utf8_lossy(&said));
         let info = std::fs::read_to_string(folder.path().join("bed/info")).unwrap();
         let info = info.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned()));
-        Some(Self { script, info: info.collect(), folder })
+        let mut family = Self { script, info: info.collect(), folder, process: None, began };
+        family.step("made");
+        family.run();
+        family.step("listens");
+        family
+    }
+
+    /// Says how far the test got, and when.
+    pub(crate) fn step(&self, name: &str) {
+        eprintln!("{:6.2} s  {name}", self.began.elapsed().as_secs_f64());
+    }
+
+    /// Starts it, also again.
+    pub(crate) fn run(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        // Should this process be killed, the server goes with it: by the signal, or by the end of its input.
+        let process = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(&self.script)
+            .arg("run")
+            .arg(self.path(""))
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        let log = self.folder.path().join("log");
+        let ports = ["PORT", "LDAPS_PORT"].map(|key| self.info(key).parse::<u16>().unwrap());
+        let address = self.info("ADDRESS").to_owned();
+        until(&self.script.display().to_string(), || {
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "{}", std::fs::read_to_string(&log).unwrap());
+            ports.iter().all(|port| TcpStream::connect((address.as_str(), *port)).is_ok())
+        });
+    }
+
+    /// As `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        // Of a server that sudo started only the input can be ended.
+        let _ = process.kill();
+        drop(process.stdin.take());
+        process.wait().unwrap();
     }
 
     pub(crate) fn info(&self, key: &str) -> &str {
         self.info.iter().find(|known| known.0 == key).map_or("", |known| known.1.as_str())
     }
 
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        Path::new(self.info("PKI")).join(name)
+    /// A file of the bed.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("bed").join(name)
+    }
+
+    pub(crate) fn pki(&self, name: &str) -> PathBuf {
+        self.path("pki").join(name)
     }
 
     pub(crate) fn settings(&self, more: &str, tables: &str) -> String {
         let secret = self.folder.path().join("secret");
         std::fs::write(&secret, self.info("BIND_PW")).unwrap();
-        let given = |key: &str| more.lines().any(|line| line.trim_start().starts_with(key));
-        let mut text = format!("kind = \"ldap\"\nca = {:?}\n", self.info("CA"));
+        let given = |key: &str| more.lines().any(|line| line.trim_start().starts_with(&format!("{key} ")));
+        let mut text = "kind = \"ldap\"\n".to_owned();
         for (key, value) in [
             ("servers", format!("[{:?}]", self.info("LDAPS_URL"))),
+            ("ca", format!("{:?}", self.info("CA"))),
             ("base", format!("{:?}", self.info("PEOPLE"))),
             ("bind_dn", format!("{:?}", self.info("BIND_DN"))),
             ("bind_password_file", format!("{secret:?}")),
         ] {
-            if !given(&format!("{key} ")) && !(key.starts_with("bind") && given("bind ")) {
+            if !given(key) && !(key.starts_with("bind") && given("bind")) {
                 text.push_str(&format!("{key} = {value}\n"));
             }
         }
@@ -279,6 +324,10 @@ impl Family {
 
 impl Drop for Family {
     fn drop(&mut self) {
-        let _ = Command::new(&self.script).arg("stop").arg(self.folder.path().join("bed")).output();
+        if self.process.is_some() {
+            self.kill();
+        }
+        // What only root may remove, too.
+        let _ = Command::new(&self.script).arg("remove").arg(self.path("")).output();
     }
 }
