@@ -4,7 +4,7 @@ use postern_directory::Token;
 
 use crate::bed::Slapd;
 
-fn hostile() -> Vec<Vec<u8>> {
+pub(crate) fn hostile() -> Vec<Vec<u8>> {
     let mut values: Vec<Vec<u8>> = [
         "*",
         "*)(uid=*",
