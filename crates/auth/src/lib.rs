@@ -1,9 +1,11 @@
-//! Who the client is: runs certificate and password profiles over `pki` and `directory`, and states the facts.
+//! Who the client is: runs certificate and password profiles over `pki`, `directory` and other SMTP servers, and states the
+//! facts.
 //!
 //! A session hands a [`Profile`] the client's certificate chain, or the [`sasl::Credentials`] of an exchange, and gets
 //! [`Facts`] back; `policy` judges them under the profile's [`ProfileRules`].
 
 pub mod profile;
+pub mod forward;
 pub mod settings;
 pub mod sasl;
 pub mod tokens;
@@ -15,8 +17,9 @@ pub use facts::{
     AllowanceFact, Attempt, CertificateFact, Facts, PasswordFact, PresentedCertificate, QueryFact, TlsFact, Transport,
     WrongPassword,
 };
+pub use forward::{Domains, Forward, ForwardSettings, SettingFault};
 pub use principal::Principal;
-pub use profile::{Contradiction, Epoch, Examination, Profile};
+pub use profile::{Contradiction, Epoch, Examination, PasswordSource, Profile};
 pub use rules::{CertificateRules, Mechanism, OnNotAllowed, OnProblem, PasswordRules, ProfileRules, UnknownMechanism};
 pub use sasl::{Credentials, Exchange, SaslError, Step};
 pub use settings::{CertificateSettings, Mechanisms, PasswordSettings, Settings};

@@ -1,4 +1,4 @@
-//! A profile at work: asks `pki` and `directory`, and states what they say as facts.
+//! A profile at work: asks `pki`, `directory` and a [`Forward`], and states what they say as facts.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,12 +7,14 @@ use std::sync::Arc;
 use directory::{Allowance, CertificateMatch, Directory, Password, PasswordMatch, Person, WrongPassword};
 use pki::{Certificate, OnUnknownStatus, Revocation, Time, Trust, Verifier};
 use protocol::Mailbox;
+use serde_spanned::Spanned;
 
 use crate::facts::{AllowanceFact, Attempt, PasswordFact, PresentedCertificate, QueryFact};
+use crate::forward::Forward;
 use crate::principal::Principal;
 use crate::rules::{CertificateRules, Mechanism, OnProblem, PasswordRules, ProfileRules};
 use crate::sasl::Credentials;
-use crate::settings::Settings;
+use crate::settings::{PasswordSettings, Settings};
 use crate::tokens::certificate_tokens;
 
 /// A `[authentication.NAME]`, ready to be asked.
@@ -22,7 +24,16 @@ pub struct Profile {
     /// How `policy` is to judge what this profile finds.
     pub rules: ProfileRules,
     certificate: Option<CertificateProfile>,
-    password: Option<Arc<Directory>>,
+    password: Option<PasswordSource>,
+}
+
+/// What judges passwords.
+#[derive(Debug, Clone)]
+pub enum PasswordSource {
+    /// `password.directory`
+    Directory(Arc<Directory>),
+    /// `password.forward`
+    Forward(Arc<Forward>),
 }
 
 /// What certificates are asked against.
@@ -70,6 +81,7 @@ impl Settings {
             let text = "neither certificate nor password: nobody could be identified; add one, or both";
             found.push(Contradiction { key: "", span: 0..0, text });
         }
+        found.extend(self.password.as_ref().and_then(password_contradiction));
         let directory = self.certificate.as_ref().is_some_and(|certificate| certificate.directory.is_some());
         let problems =
             [("on_missing", &self.on_missing), ("on_invalid", &self.on_invalid), ("on_no_match", &self.on_no_match)];
@@ -90,7 +102,7 @@ impl Settings {
     }
 
     fn rules(&self, certificate: Option<&Trust>) -> ProfileRules {
-        let or_reject = |setting: &Option<serde_spanned::Spanned<OnProblem>>| {
+        let or_reject = |setting: &Option<Spanned<OnProblem>>| {
             setting.as_ref().map_or(OnProblem::Reject, |setting| *setting.get_ref())
         };
         ProfileRules {
@@ -100,13 +112,34 @@ impl Settings {
                 on_no_match: or_reject(&self.on_no_match),
                 on_unknown_status: trust.on_unknown_status(),
             }),
-            password: self.password.as_ref().map(|password| PasswordRules {
+            password: self.password.as_ref().map(Spanned::get_ref).map(|password| PasswordRules {
                 mechanisms: password.mechanisms.as_slice().to_vec(),
-                on_not_allowed: password.on_not_allowed,
+                on_not_allowed: password.on_not_allowed.as_ref().map_or_else(Default::default, |it| *it.get_ref()),
             }),
             recheck_after: self.recheck_after.0,
         }
     }
+}
+
+/// One judge, and no questions that it can't answer.
+fn password_contradiction(password: &Spanned<PasswordSettings>) -> Option<Contradiction> {
+    let settings = password.get_ref();
+    let (key, span, text) = match (&settings.directory, &settings.forward, &settings.on_not_allowed) {
+        (None, None, _) => {
+            let text = "neither directory nor forward: nobody could judge a password; write directory = \"…\" or forward = \"…\"";
+            ("password", password.span(), text)
+        }
+        (Some(_), Some(forward), _) => {
+            let text = "directory and forward: one of them judges passwords; leave the other out";
+            ("password.forward", forward.span(), text)
+        }
+        (None, Some(_), Some(setting)) => {
+            let text = "a forward has no allowance query, so it has no meaning: leave it out";
+            ("password.on_not_allowed", setting.span(), text)
+        }
+        _ => return None,
+    };
+    Some(Contradiction { key, span, text })
 }
 
 impl Profile {
@@ -115,7 +148,7 @@ impl Profile {
         name: &str,
         settings: &Settings,
         certificate: Option<(Verifier, Option<Arc<Directory>>)>,
-        password: Option<Arc<Directory>>,
+        password: Option<PasswordSource>,
     ) -> Self {
         let certificate = certificate.map(|(verifier, directory)| CertificateProfile { verifier, directory });
         let rules = settings.rules(certificate.as_ref().map(|certificate| certificate.verifier.trust()));
@@ -129,7 +162,10 @@ impl Profile {
         Epoch {
             revocations: self.certificate.as_ref().map_or(0, |certificate| certificate.verifier.generation()),
             certificate_people: generation(certificate_people),
-            password_people: generation(self.password.as_ref()),
+            password_people: match &self.password {
+                Some(PasswordSource::Directory(directory)) => directory.generation(),
+                Some(PasswordSource::Forward(_)) | None => 0,
+            },
         }
     }
 
@@ -183,39 +219,56 @@ impl Profile {
 
     /// Whether `password` is `user`'s, and enough.
     pub async fn password(&self, mechanism: Mechanism, user: &str, password: &Password, at: Time) -> Attempt {
-        // Whatever the directory: an empty password is not even asked about (RFC 4513 section 5.1.2).
+        // Whoever judges: an empty password is not even asked about (RFC 4513 section 5.1.2).
         let (password, allowance) = if password.is_empty() {
             password_facts(PasswordMatch::Wrong(WrongPassword::Empty))
         } else {
-            password_facts(match self.passwords(at) {
-                Ok((directory, now)) => directory.password_query(user, password, now).await,
-                Err(unavailable) => unavailable,
-            })
+            match &self.password {
+                Some(PasswordSource::Directory(directory)) => password_facts(match now(at) {
+                    Ok(now) => directory.password_query(user, password, now).await,
+                    Err(unavailable) => unavailable,
+                }),
+                Some(PasswordSource::Forward(forward)) => {
+                    (forward.password(user, password).await, AllowanceFact::NotAsked)
+                }
+                None => password_facts(self.nobody_judges()),
+            }
         };
         Attempt::Password { mechanism, user: user.to_owned(), password, allowance }
     }
 
     /// The fact that [`Profile::password`] would state for the right password. For explanations, never for a session.
+    ///
+    /// A forward knows of nobody without their password: it is taken to say yes.
     pub async fn presume(&self, mechanism: Mechanism, user: &str, at: Time) -> Attempt {
         self.explain_presumption(mechanism, user, at).await.0
     }
 
     /// [`Profile::presume`], with what was asked for it, in words.
     pub async fn explain_presumption(&self, mechanism: Mechanism, user: &str, at: Time) -> (Attempt, Vec<String>) {
-        let (answer, steps) = match self.passwords(at) {
-            Ok((directory, now)) => {
-                let (answer, asked) = directory.explain_presumption(user, now).await;
-                let told = |step: &directory::Step| format!("directory {}: {step}", directory.name());
-                (answer, asked.iter().map(told).collect())
+        let ((password, allowance), steps) = match &self.password {
+            Some(PasswordSource::Directory(directory)) => match now(at) {
+                Ok(now) => {
+                    let (answer, asked) = directory.explain_presumption(user, now).await;
+                    let told = |step: &directory::Step| format!("directory {}: {step}", directory.name());
+                    (password_facts(answer), asked.iter().map(told).collect())
+                }
+                Err(unavailable) => (password_facts(unavailable), Vec::new()),
+            },
+            Some(PasswordSource::Forward(forward)) => {
+                let fact = forward.principal(user).map(PasswordFact::Right);
+                let fact = fact.unwrap_or(PasswordFact::Wrong(WrongPassword::UnknownUser));
+                let step =
+                    "without the password its servers can't be asked whether there is such a user: taken to be so";
+                ((fact, AllowanceFact::NotAsked), vec![format!("forward {}: {step}", forward.name())])
             }
-            Err(unavailable) => (unavailable, Vec::new()),
+            None => (password_facts(self.nobody_judges()), Vec::new()),
         };
-        let (password, allowance) = password_facts(answer);
         (Attempt::Password { mechanism, user: user.to_owned(), password, allowance }, steps)
     }
 
     /// What a right password of a while ago comes to now, without the password: whether the person is still there, open
-    /// and allowed. Every other attempt stays as it was.
+    /// and allowed. Every other attempt stays as it was, and so does what a forward said: it can't be asked.
     pub async fn standing(&self, attempt: &Attempt, at: Time) -> Attempt {
         let Attempt::Password { mechanism, user, password: PasswordFact::Right(before), .. } = attempt else {
             return attempt.clone();
@@ -230,14 +283,15 @@ impl Profile {
         }
     }
 
-    /// The directory of the passwords, and its clock.
-    fn passwords(&self, at: Time) -> Result<(&Directory, jiff::Timestamp), PasswordMatch> {
-        let unavailable = |why: String| PasswordMatch::Unavailable(why);
-        let none = || unavailable(format!("profile {} has no directory for passwords", self.name));
-        let now = jiff::Timestamp::from_second(at.unix());
-        let now = now.map_err(|_| unavailable("the clock is beyond the calendar".to_owned()))?;
-        Ok((self.password.as_deref().ok_or_else(none)?, now))
+    fn nobody_judges(&self) -> PasswordMatch {
+        PasswordMatch::Unavailable(format!("profile {} takes no passwords", self.name))
     }
+}
+
+/// Directories have a calendar.
+fn now(at: Time) -> Result<jiff::Timestamp, PasswordMatch> {
+    let beyond = |_| PasswordMatch::Unavailable("the clock is beyond the calendar".to_owned());
+    jiff::Timestamp::from_second(at.unix()).map_err(beyond)
 }
 
 fn password_facts(answer: PasswordMatch) -> (PasswordFact, AllowanceFact) {

@@ -14,7 +14,7 @@ pub struct Settings {
     /// Certificates authenticate.
     pub certificate: Option<CertificateSettings>,
     /// Passwords authenticate.
-    pub password: Option<PasswordSettings>,
+    pub password: Option<Spanned<PasswordSettings>>,
     /// The client shows no certificate; `reject` when left out.
     pub on_missing: Option<Spanned<OnProblem>>,
     /// The certificate is invalid or revoked; `reject` when left out.
@@ -41,13 +41,14 @@ pub struct CertificateSettings {
 #[serde(deny_unknown_fields)]
 pub struct PasswordSettings {
     /// The NAME of a `[directory.NAME]`.
-    pub directory: Spanned<String>,
+    pub directory: Option<Spanned<String>>,
+    /// The NAME of a `[forward.NAME]`. One of the two is there.
+    pub forward: Option<Spanned<String>>,
     /// What AUTH offers, in this order.
     #[serde(default)]
     pub mechanisms: Mechanisms,
-    /// The password is right, and the allowance query says no.
-    #[serde(default)]
-    pub on_not_allowed: OnNotAllowed,
+    /// The password is right, and the allowance query says no; `reject` when left out.
+    pub on_not_allowed: Option<Spanned<OnNotAllowed>>,
 }
 
 /// Mechanisms that prove a password: at least one, each once.

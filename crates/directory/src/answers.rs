@@ -68,6 +68,8 @@ pub enum WrongPassword {
     MustChange,
     /// It is not taken at this hour, or not from here.
     NotNow,
+    /// Another SMTP server says no, and does not tell an unknown user from a wrong password. No directory's answer.
+    Refused,
 }
 
 impl fmt::Display for WrongPassword {
@@ -83,6 +85,7 @@ impl fmt::Display for WrongPassword {
             Self::PasswordExpired => "the password has expired",
             Self::MustChange => "the password must be changed first",
             Self::NotNow => "the directory does not take this password at this hour, or from here",
+            Self::Refused => "the forwarding server does not take this user with this password",
         })
     }
 }

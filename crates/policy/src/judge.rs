@@ -314,7 +314,7 @@ fn password<'f>(user: &str, fact: &'f PasswordFact, steps: &mut Steps) -> Result
             (format!("the account {user:?} is disabled"), Effect::Refused, Err(Refusal::InvalidCredentials))
         }
         PasswordFact::Unavailable(why) => (
-            format!("directory unavailable: {why}"),
+            format!("nobody can judge it now: {why}"),
             Effect::Temporary,
             Err(Refusal::Temporary(Temporary::PasswordQuery)),
         ),

@@ -74,7 +74,7 @@ impl fmt::Display for Refusal {
             Self::Temporary(Temporary::CertificateQuery) => {
                 f.write_str("directory unavailable for the certificate query")
             }
-            Self::Temporary(Temporary::PasswordQuery) => f.write_str("directory unavailable for the password"),
+            Self::Temporary(Temporary::PasswordQuery) => f.write_str("nobody can judge the password now"),
             Self::Temporary(Temporary::Allowance) => f.write_str("directory unavailable for the allowance query"),
             Self::AuthenticationRequired => f.write_str("authentication required"),
             Self::EncryptionRequired => f.write_str("AUTH before TLS"),

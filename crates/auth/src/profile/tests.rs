@@ -55,11 +55,18 @@ fn contradictions_are_named() {
         ("password = { directory = \"d\" }\non_missing = \"reject\"", "on_missing", "without `certificate`"),
         ("certificate = { trust = \"t\" }\non_no_match = \"reject\"", "on_no_match", "without `certificate.directory`"),
         ("certificate = { trust = \"t\" }\non_invalid = \"fallback\"", "on_invalid", "no `password` to fall back to"),
+        ("password = { mechanisms = [\"PLAIN\"] }", "password", "neither directory nor forward"),
+        ("password = { directory = \"d\", forward = \"f\" }", "password.forward", "one of them judges passwords"),
+        (
+            "password = { forward = \"f\", on_not_allowed = \"reject\" }",
+            "password.on_not_allowed",
+            "a forward has no allowance query",
+        ),
     ] {
         let found = settings(text).contradictions();
         let [one] = found.as_slice() else { panic!("{text}: {found:?}") };
         assert!(one.key == key && one.text.contains(says), "{text}: {one:?}");
-        assert!(key.is_empty() || text[one.span.clone()].starts_with('"'), "{text}: {one:?}");
+        assert!(key.is_empty() || text[one.span.clone()].starts_with(['"', '{']), "{text}: {one:?}");
     }
 }
 
@@ -127,7 +134,8 @@ impl Bed {
         let people = directory.then(|| Arc::clone(&self.directory));
         let knowledge = pki::Knowledge::of_lists(self.crls.clone());
         let verifier = pki::Verifier::new(Arc::clone(&self.trust), knowledge, std::time::Duration::ZERO);
-        Profile::new("cac", &settings, Some((verifier, people)), Some(Arc::clone(&self.directory)))
+        let password = PasswordSource::Directory(Arc::clone(&self.directory));
+        Profile::new("cac", &settings, Some((verifier, people)), Some(password))
     }
 
     async fn ask(&self, profile: &Profile, name: &str) -> (PresentedCertificate, String) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::Profile;
+use auth::{Forward, PasswordSource, Profile};
 use directory::Directory;
 use pki::{CrlStore, Fetcher, IssuerStore, Knowledge, OcspStore, RevocationMethod, Trust, Verifier};
 use policy::{Access, MailFlowPolicy, SenderGroup, SenderGroups, SmtpAuth, TlsRule};
@@ -51,8 +51,9 @@ impl<'a> Assembly<'a> {
         let state_folder = state_dir.as_ref().map(|dir: &PathBuf| dir.join("crl"));
         let knowledge = self.knowledge(&settings, &trusts, state_folder.as_deref());
         let directories = self.directories(&settings.directory);
+        let forwards = self.forwards(&settings.forward, hostname.as_ref());
         let verifiers = knowledge.as_ref().map(|knowledge| (knowledge, settings.fetch.max_wait.0));
-        let profiles = self.profiles(&settings.authentication, &trusts, &directories, verifiers);
+        let profiles = self.profiles(&settings.authentication, &trusts, &directories, &forwards, verifiers);
         let policies = self.policies(&settings.policy);
         self.listener_names(&settings.listener);
         let listeners = match (&tls, &server_key) {
@@ -255,19 +256,45 @@ impl<'a> Assembly<'a> {
         })
     }
 
+    fn forwards(&mut self, settings: &Named<auth::ForwardSettings>, hostname: Option<&Domain>) -> Parts<Arc<Forward>> {
+        self.each("forward", settings, |this, name, settings| {
+            let key = format!("forward.{name}");
+            let forward = Forward::open(name, settings.get_ref(), hostname?, &session::provider());
+            let forward = forward.map_err(|faults| {
+                for fault in faults {
+                    let at = this.place.at(Some(fault.span)).or_else(|| this.place.at(Some(settings.span())));
+                    let problem = Problem::error(at, &format!("{key}.{}", fault.key), &fault.text);
+                    this.problems.push(problem.mend(fault.mend));
+                }
+            });
+            let forward = forward.ok()?;
+            for note in forward.notes() {
+                this.problems.push(Problem::warning(this.place.at(Some(settings.span())), &key, &note));
+            }
+            Some(Arc::new(forward))
+        })
+    }
+
     fn profiles(
         &mut self,
         settings: &Named<auth::Settings>,
         trusts: &Parts<Arc<Trust>>,
         directories: &Parts<Arc<Directory>>,
+        forwards: &Parts<Arc<Forward>>,
         verifiers: Option<(&Knowledge, Duration)>,
     ) -> Parts<Arc<Profile>> {
         self.each("authentication", settings, |this, name, spanned| {
             let settings = spanned.get_ref();
             let key = format!("authentication.{name}");
             // What was struck from it may have been what seems to be missing.
-            let whole = !this.struck.iter().any(|struck| struck.starts_with(&format!("{key}.")));
-            for contradiction in settings.contradictions().into_iter().filter(|found| whole || !found.key.is_empty()) {
+            let whole = |part: &str| !this.struck.iter().any(|struck| struck.starts_with(&format!("{key}.{part}")));
+            let certain = |found: &auth::Contradiction| match found.key {
+                "" => whole(""),
+                "password" => whole("password."),
+                _ => true,
+            };
+            let contradictions: Vec<_> = settings.contradictions().into_iter().filter(certain).collect();
+            for contradiction in contradictions {
                 let span = if contradiction.span == (0..0) { spanned.span() } else { contradiction.span };
                 let key =
                     if contradiction.key.is_empty() { key.clone() } else { format!("{key}.{}", contradiction.key) };
@@ -291,9 +318,18 @@ impl<'a> Assembly<'a> {
                 }
             };
             let password = settings.password.as_ref().and_then(|password| {
-                let found = this.look_up(directories, &format!("{key}.password.directory"), &password.directory);
-                broken |= found.is_none();
-                found.cloned()
+                let (directory, forward) = (&password.get_ref().directory, &password.get_ref().forward);
+                let source = match (directory, forward) {
+                    (Some(name), _) => this
+                        .look_up(directories, &format!("{key}.password.directory"), name)
+                        .map(|directory| PasswordSource::Directory(Arc::clone(directory))),
+                    (None, Some(name)) => this
+                        .look_up(forwards, &format!("{key}.password.forward"), name)
+                        .map(|forward| PasswordSource::Forward(Arc::clone(forward))),
+                    (None, None) => None,
+                };
+                broken |= source.is_none();
+                source
             });
             let (knowledge, max_wait) = verifiers?;
             let certificate =

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) directory: Named<directory::Settings>,
     #[serde(default)]
+    pub(crate) forward: Named<auth::ForwardSettings>,
+    #[serde(default)]
     pub(crate) authentication: Named<auth::Settings>,
     #[serde(default)]
     pub(crate) policy: Named<policy::PolicySettings>,
