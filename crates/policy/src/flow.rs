@@ -1,10 +1,14 @@
 //! Mail flow policies: what an administrator writes under `[policy.NAME]`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
 use serde::Deserialize;
 use serde_spanned::Spanned;
+
+use crate::flow_values::{MessageSize, MinVersion, ReplyText, TlsSuite};
+use crate::mail_pattern::MailPattern;
 
 /// `[policy.NAME]` as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -12,9 +16,23 @@ use serde_spanned::Spanned;
 pub struct PolicySettings {
     /// What such a client may do at all.
     pub access: Access,
+    /// With `access = "reject"`: refuse each recipient instead of the connection, and no client with an identity.
+    #[serde(default = "no")]
+    pub delayed_rejection: Spanned<bool>,
+    /// What the refusal of `access = "reject"` says; "Access denied" when left out.
+    pub reject_text: Option<Spanned<ReplyText>>,
+    /// What the greeting says after the host's name and `ESMTP`; the gateway's name when left out.
+    pub banner: Option<ReplyText>,
     /// TLS on a `starttls` listener; `preferred` unless told otherwise.
     #[serde(default)]
     pub tls: TlsRule,
+    /// Senders (MAIL FROM) for whom TLS is required, where it is not for all.
+    #[serde(default = "nobody")]
+    pub tls_required_for_senders: Spanned<Vec<MailPattern>>,
+    /// The oldest TLS version; that of `[tls]` when left out.
+    pub min_tls_version: Option<MinVersion>,
+    /// The cipher suites that may be agreed upon, in order of preference; all that are sound when left out.
+    pub tls_suites: Option<Spanned<Vec<TlsSuite>>>,
     /// Ask for a client certificate in the handshake, and judge it.
     #[serde(default)]
     pub verify_client_certificate: bool,
@@ -36,23 +54,16 @@ pub struct PolicySettings {
     /// Most messages in one connection.
     #[serde(default = "default_messages")]
     pub max_messages_per_connection: Spanned<u32>,
-    /// Most connections of one client address at a time.
+    /// Most connections of one client at a time.
     #[serde(default = "default_connections")]
     pub max_connections_per_client: Spanned<u32>,
-}
-
-/// Octets, written as `25MiB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct MessageSize(pub u64);
-
-impl TryFrom<String> for MessageSize {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let size: Result<ByteSize, _> = text.parse();
-        size.map(|size| Self(size.as_u64())).map_err(|_| format!("{text:?} is not a size: write 512KiB or 25MiB"))
-    }
+    /// Most recipients of one client in an hour; as many as it likes when left out.
+    pub max_recipients_per_hour: Option<Spanned<u32>>,
+    /// Most recipients of one identity in an hour, wherever it connects from; as many as it likes when left out.
+    pub max_recipients_per_hour_per_identity: Option<Spanned<u32>>,
+    /// Most recipients that do not exist, of one client in an hour.
+    #[serde(default = "default_unknown")]
+    pub max_unknown_recipients_per_hour: Spanned<u32>,
 }
 
 /// What a client may do before anything else is asked.
@@ -61,6 +72,8 @@ impl TryFrom<String> for MessageSize {
 pub enum Access {
     /// Mail to anywhere, once the other rules are content.
     Relay,
+    /// Mail to the listener's own recipients; to anywhere for a client with an identity.
+    Accept,
     /// A banner of 554, and nothing else.
     Reject,
     /// The connection is closed without a word.
@@ -113,8 +126,20 @@ pub struct MailFlowPolicy {
     pub name: Arc<str>,
     /// See [`PolicySettings::access`].
     pub access: Access,
+    /// See [`PolicySettings::delayed_rejection`]; only ever with [`Access::Reject`].
+    pub delayed_rejection: bool,
+    /// See [`PolicySettings::reject_text`].
+    pub reject_text: Option<ReplyText>,
+    /// See [`PolicySettings::banner`].
+    pub banner: Option<ReplyText>,
     /// See [`PolicySettings::tls`].
     pub tls: TlsRule,
+    /// See [`PolicySettings::tls_required_for_senders`].
+    pub tls_required_for_senders: Arc<[MailPattern]>,
+    /// See [`PolicySettings::min_tls_version`].
+    pub min_tls_version: Option<MinVersion>,
+    /// See [`PolicySettings::tls_suites`]; never empty.
+    pub tls_suites: Option<Vec<TlsSuite>>,
     /// See [`PolicySettings::verify_client_certificate`].
     pub verify_client_certificate: bool,
     /// See [`PolicySettings::smtp_auth`].
@@ -131,6 +156,12 @@ pub struct MailFlowPolicy {
     pub max_messages_per_connection: u32,
     /// At least 1.
     pub max_connections_per_client: u32,
+    /// At least 1.
+    pub max_recipients_per_hour: Option<u32>,
+    /// At least 1.
+    pub max_recipients_per_hour_per_identity: Option<u32>,
+    /// At least 1.
+    pub max_unknown_recipients_per_hour: u32,
 }
 
 /// The smallest message size that RFC 5321 section 4.5.3.1.7 lets a server insist on.
@@ -138,40 +169,97 @@ const MINIMAL_MESSAGE_SIZE: u64 = 64 * 1024;
 
 impl MailFlowPolicy {
     /// Checks the settings; every problem goes to `report` with its place in the file.
-    pub fn new(name: &str, settings: &PolicySettings, mut report: impl FnMut(std::ops::Range<usize>, String)) -> Self {
+    pub fn new(name: &str, settings: &PolicySettings, mut report: impl FnMut(Range<usize>, String)) -> Self {
+        settings.contradictions(&mut report);
         if settings.max_message_size.get_ref().0 < MINIMAL_MESSAGE_SIZE {
             let mend = "max_message_size must be at least 64KiB (RFC 5321 section 4.5.3.1.7)".to_owned();
             report(settings.max_message_size.span(), mend);
         }
-        let mut at_least_one = |key: &str, value: &Spanned<u32>| {
+        for (key, value) in settings.counts() {
             if *value.get_ref() == 0 {
                 report(value.span(), format!("{key} must be at least 1"));
             }
-            *value.get_ref()
-        };
+        }
+        let limit = |value: &Option<Spanned<u32>>| value.as_ref().map(|value| *value.get_ref());
         Self {
-            max_recipients_per_message: at_least_one(
-                "max_recipients_per_message",
-                &settings.max_recipients_per_message,
-            ),
-            max_messages_per_connection: at_least_one(
-                "max_messages_per_connection",
-                &settings.max_messages_per_connection,
-            ),
-            max_connections_per_client: at_least_one(
-                "max_connections_per_client",
-                &settings.max_connections_per_client,
-            ),
             name: name.into(),
             access: settings.access,
+            delayed_rejection: *settings.delayed_rejection.get_ref(),
+            reject_text: settings.reject_text.as_ref().map(|text| text.get_ref().clone()),
+            banner: settings.banner.clone(),
             tls: settings.tls,
+            tls_required_for_senders: settings.tls_required_for_senders.get_ref().as_slice().into(),
+            min_tls_version: settings.min_tls_version,
+            tls_suites: settings.tls_suites.as_ref().map(|suites| suites.get_ref().clone()),
             verify_client_certificate: settings.verify_client_certificate,
             smtp_auth: settings.smtp_auth,
             require_tls_to_offer_auth: settings.require_tls_to_offer_auth,
             sender: settings.sender,
             max_message_size: settings.max_message_size.get_ref().0,
+            max_recipients_per_message: *settings.max_recipients_per_message.get_ref(),
+            max_messages_per_connection: *settings.max_messages_per_connection.get_ref(),
+            max_connections_per_client: *settings.max_connections_per_client.get_ref(),
+            max_recipients_per_hour: limit(&settings.max_recipients_per_hour),
+            max_recipients_per_hour_per_identity: limit(&settings.max_recipients_per_hour_per_identity),
+            max_unknown_recipients_per_hour: *settings.max_unknown_recipients_per_hour.get_ref(),
         }
     }
+
+    /// Whether any client may get further than a refusal.
+    pub fn serves(&self) -> bool {
+        match self.access {
+            Access::Relay | Access::Accept => true,
+            Access::Reject => self.delayed_rejection,
+            Access::Refuse => false,
+        }
+    }
+}
+
+impl PolicySettings {
+    /// Every limit that is a number, with its key, in the order of the struct.
+    fn counts(&self) -> impl Iterator<Item = (&'static str, &Spanned<u32>)> {
+        let always = [
+            ("max_recipients_per_message", &self.max_recipients_per_message),
+            ("max_messages_per_connection", &self.max_messages_per_connection),
+            ("max_connections_per_client", &self.max_connections_per_client),
+            ("max_unknown_recipients_per_hour", &self.max_unknown_recipients_per_hour),
+        ];
+        let perhaps = [
+            ("max_recipients_per_hour", &self.max_recipients_per_hour),
+            ("max_recipients_per_hour_per_identity", &self.max_recipients_per_hour_per_identity),
+        ];
+        always.into_iter().chain(perhaps.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?))))
+    }
+
+    /// Settings that are right by themselves and not together.
+    fn contradictions(&self, report: &mut impl FnMut(Range<usize>, String)) {
+        if *self.delayed_rejection.get_ref() && self.access != Access::Reject {
+            let text = "delayed_rejection delays a rejection: write access = \"reject\", or leave it out";
+            report(self.delayed_rejection.span(), text.to_owned());
+        }
+        if let Some(text) = self.reject_text.as_ref().filter(|_| self.access != Access::Reject) {
+            report(text.span(), "reject_text is never said: write access = \"reject\", or leave it out".to_owned());
+        }
+        if self.tls == TlsRule::Off && !self.tls_required_for_senders.get_ref().is_empty() {
+            let text = "tls_required_for_senders needs TLS: write tls = \"preferred\", or leave it out";
+            report(self.tls_required_for_senders.span(), text.to_owned());
+        }
+        if let Some(suites) = &self.tls_suites {
+            let oldest = self.min_tls_version.unwrap_or_default();
+            if !suites.get_ref().iter().any(|suite| suite.version() >= oldest) {
+                let text = "tls_suites has none of the versions spoken: add TLS_AES_256_GCM_SHA384, or leave it out";
+                report(suites.span(), text.to_owned());
+            }
+        }
+    }
+}
+
+fn nobody() -> Spanned<Vec<MailPattern>> {
+    Spanned::new(0..0, Vec::new())
+}
+
+fn no() -> Spanned<bool> {
+    Spanned::new(0..0, false)
 }
 
 fn yes() -> bool {
@@ -192,6 +280,11 @@ fn default_messages() -> Spanned<u32> {
 
 fn default_connections() -> Spanned<u32> {
     Spanned::new(0..0, 20)
+}
+
+/// Enough for a sender with an old address book, too few for somebody who guesses names.
+fn default_unknown() -> Spanned<u32> {
+    Spanned::new(0..0, 25)
 }
 
 #[cfg(test)]

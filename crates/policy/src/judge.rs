@@ -9,8 +9,8 @@ use auth::{
 use pki::{OnUnknownStatus, Revocation};
 
 use crate::flow::{Access, MailFlowPolicy, SmtpAuth, TlsRule};
-use crate::judgement::{AuthOffer, Effect, Judgement, Question, Standing, Step};
-use crate::permit::{Clearance, Identified};
+use crate::judgement::{AuthOffer, Effect, Judgement, Question, Standing, Steps};
+use crate::permit::{Clearance, Identified, Reach};
 use crate::refusal::{Refusal, Temporary};
 
 /// Judges what a session knows under its policy and profile. Pure: the same facts give the same judgement.
@@ -18,9 +18,15 @@ pub fn judge(facts: &Facts, policy: &MailFlowPolicy, profile: &ProfileRules) -> 
     let mut steps = Steps(Vec::with_capacity(8));
     match policy.access {
         Access::Relay => steps.add(Question::Access, "relay", Effect::Continue),
-        Access::Reject => return steps.refuse_all(facts, "reject", Refusal::AccessDenied),
+        Access::Accept => steps.add(Question::Access, "accept", Effect::Continue),
+        Access::Reject if policy.delayed_rejection => {
+            steps.add(Question::Access, "reject, delayed to RCPT", Effect::Continue);
+        }
+        Access::Reject => {
+            return steps.refuse_all(facts, "reject", Refusal::AccessDenied(policy.reject_text.clone()));
+        }
         Access::Refuse => {
-            let refused = steps.refuse_all(facts, "refuse", Refusal::AccessDenied);
+            let refused = steps.refuse_all(facts, "refuse", Refusal::AccessDenied(None));
             return Judgement { standing: Standing::Disconnect, ..refused };
         }
     }
@@ -35,7 +41,7 @@ pub fn judge(facts: &Facts, policy: &MailFlowPolicy, profile: &ProfileRules) -> 
     Judgement {
         standing: Standing::Open { starttls: offers_starttls(facts, policy), tls_first: false },
         auth: auth_offer(facts, policy, profile, &certificate, &attempt),
-        mail: mail(policy, &certificate, &attempt, &mut steps),
+        mail: mail(facts, policy, &certificate, &attempt, &mut steps),
         attempt: attempt.map(|outcome| outcome.map(|_| ())),
         steps: steps.0,
     }
@@ -359,6 +365,7 @@ fn same_person(principal: &Principal, certificate: &CertificateFinding<'_>, step
 
 /// Rules 8 and 9.
 fn mail(
+    facts: &Facts,
     policy: &MailFlowPolicy,
     certificate: &CertificateFinding<'_>,
     attempt: &Option<Result<Identified, Refusal>>,
@@ -376,7 +383,10 @@ fn mail(
         (None, CertificateFinding::Temporary { reason, .. }, _) | (None, _, Some(Err(Refusal::Temporary(reason)))) => {
             Some(Refusal::Temporary(*reason))
         }
-        (None, ..) if policy.smtp_auth == SmtpAuth::Required => Some(Refusal::AuthenticationRequired),
+        // A rejection that is delayed is said of the recipient, so that the log has one.
+        (None, ..) if policy.smtp_auth == SmtpAuth::Required && !policy.delayed_rejection => {
+            Some(Refusal::AuthenticationRequired)
+        }
         _ => None,
     };
     match refusal {
@@ -392,7 +402,8 @@ fn mail(
                 |identified| Cow::Owned(format!("as {}", identified.principal.user_id)),
             );
             steps.add(Question::Mail, who, Effect::Permitted);
-            Ok(Clearance::new(identity, policy.sender))
+            let reach = reach(identity.as_ref(), policy);
+            Ok(Clearance::new(identity, reach, policy, facts.transport == Transport::Plain))
         }
     }
 }
@@ -401,14 +412,17 @@ fn fallback_or(password: bool, otherwise: Effect) -> Effect {
     if password { Effect::Fallback } else { otherwise }
 }
 
-#[derive(Default)]
-struct Steps(Vec<Step>);
+/// How far the mail of such a client goes: an identity relays, whatever brought the client here.
+fn reach(identity: Option<&Identified>, policy: &MailFlowPolicy) -> Reach {
+    match policy.access {
+        _ if identity.is_some() => Reach::Anywhere,
+        Access::Relay => Reach::Anywhere,
+        Access::Accept => Reach::OwnRecipients,
+        Access::Reject | Access::Refuse => Reach::Nowhere(policy.reject_text.clone()),
+    }
+}
 
 impl Steps {
-    fn add(&mut self, question: Question, answer: impl Into<Cow<'static, str>>, effect: Effect) {
-        self.0.push(Step { question, answer: answer.into(), effect });
-    }
-
     fn refuse_all(mut self, facts: &Facts, access: &'static str, refusal: Refusal) -> Judgement {
         self.add(Question::Access, access, Effect::Refused);
         self.close(facts, refusal)

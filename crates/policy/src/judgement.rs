@@ -82,6 +82,10 @@ pub enum Question {
     Mail,
     /// Is MAIL FROM the identity's own?
     Sender,
+    /// Are there too many recipients?
+    Limits,
+    /// May this recipient have it?
+    Recipient,
 }
 
 /// What follows from an answer.
@@ -101,6 +105,15 @@ pub enum Effect {
     Permitted,
 }
 
+#[derive(Default)]
+pub(crate) struct Steps(pub(crate) Vec<Step>);
+
+impl Steps {
+    pub(crate) fn add(&mut self, question: Question, answer: impl Into<Cow<'static, str>>, effect: Effect) {
+        self.0.push(Step { question, answer: answer.into(), effect });
+    }
+}
+
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -114,6 +127,8 @@ impl fmt::Display for Question {
             Self::Allowance => "allowance",
             Self::Mail => "MAIL",
             Self::Sender => "sender",
+            Self::Limits => "limits",
+            Self::Recipient => "RCPT",
         })
     }
 }

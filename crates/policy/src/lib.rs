@@ -1,18 +1,33 @@
 //! What the client may do: pure decisions over facts, without I/O and without a clock.
 //!
-//! [`judge`] is the only place where the rules of authentication stand. The server, `postern explain` and the decision
-//! table call it with the same [`auth::Facts`]; what it allows is a [`Permit`], which nothing else can make.
+//! [`judge`] is the only place where the rules of authentication stand, [`judge_recipient`] those of recipients. The
+//! server, `postern explain` and the decision tables call them with the same facts ([`auth::Facts`], [`RecipientFacts`]);
+//! what they allow is a [`Permit`], which nothing else can make.
 
 mod judge;
+mod recipient;
 mod judgement;
 mod permit;
 mod refusal;
+mod recipients;
 mod sender_group;
 mod flow;
+mod flow_values;
+mod mail_pattern;
+mod client_pattern;
+mod client;
+mod hour;
 
-pub use flow::{Access, MailFlowPolicy, MessageSize, PolicySettings, SenderBinding, SmtpAuth, TlsRule};
+pub use client::{Client, ClientNetwork, HostName, Naming};
+pub use client_pattern::{AddressRange, ClientPattern, PatternError};
+pub use flow::{Access, MailFlowPolicy, PolicySettings, SenderBinding, SmtpAuth, TlsRule};
+pub use flow_values::{MessageSize, MinVersion, ReplyText, TlsSuite};
+pub use hour::HourCount;
 pub use judge::judge;
 pub use judgement::{AuthOffer, Effect, Judgement, Question, Standing, Step};
-pub use permit::{Clearance, Identified, Permit};
+pub use mail_pattern::{MailPattern, MailPatternError};
+pub use permit::{Clearance, Identified, Permit, Reach};
+pub use recipient::{DirectoryFact, RecipientFacts, RecipientJudgement, RecipientVerdict, judge_recipient};
+pub use recipients::{Listed, Listing, RecipientTable, RecipientsSettings};
 pub use refusal::{Refusal, Temporary};
-pub use sender_group::{ClientPattern, SenderGroup, SenderGroupSettings, SenderGroups};
+pub use sender_group::{Classified, SenderGroup, SenderGroupSettings, SenderGroups, Unreachable};

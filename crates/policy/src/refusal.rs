@@ -5,12 +5,16 @@ use std::fmt;
 use pki::PathError;
 use protocol::Mailbox;
 
+use crate::flow_values::ReplyText;
+
 /// Why something is refused. One table in `session` turns it into a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The client's address is not welcome.
-    AccessDenied,
+    /// The client is not welcome; perhaps the administrator has words for it.
+    AccessDenied(Option<ReplyText>),
+    /// The same, said of a recipient (`delayed_rejection`).
+    RecipientDenied(Option<ReplyText>),
     /// RFC 3207 section 4.
     TlsRequired,
     /// TLS went without a certificate where one must be shown.
@@ -43,6 +47,18 @@ pub enum Refusal {
     SenderNotOwn(Vec<Mailbox>),
     /// MAIL FROM is not in a domain of this identity.
     SenderNotOwnDomain,
+    /// The recipient is not one of the listener's own, and the client may not relay.
+    RelayingDenied,
+    /// The recipient's domain is ours, and there is no such mailbox.
+    RecipientUnknown,
+    /// RFC 5321 section 4.5.3.1.10: the message has so many recipients already.
+    TooManyRecipients(u32),
+    /// The client had so many recipients within the hour.
+    ClientHourFull(u32),
+    /// The identity had so many recipients within the hour.
+    IdentityHourFull(u32),
+    /// So many of the client's recipients within the hour were unknown that it seems to guess.
+    Harvesting(u32),
 }
 
 /// Who cannot answer.
@@ -56,13 +72,16 @@ pub enum Temporary {
     PasswordQuery,
     /// The directory, asked for the allowance.
     Allowance,
+    /// The directory, asked for a recipient.
+    RecipientQuery,
 }
 
 /// The reason as the log words it; replies have their own table.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AccessDenied => f.write_str("access denied by policy"),
+            Self::AccessDenied(_) => f.write_str("access denied by policy"),
+            Self::RecipientDenied(_) => f.write_str("access denied by policy, delayed to the recipient"),
             Self::TlsRequired => f.write_str("TLS is required first"),
             Self::CertificateMissing => f.write_str("no client certificate"),
             Self::CertificateInvalid(error) => write!(f, "client certificate invalid: {error}"),
@@ -76,6 +95,7 @@ impl fmt::Display for Refusal {
             }
             Self::Temporary(Temporary::PasswordQuery) => f.write_str("nobody can judge the password now"),
             Self::Temporary(Temporary::Allowance) => f.write_str("directory unavailable for the allowance query"),
+            Self::Temporary(Temporary::RecipientQuery) => f.write_str("directory unavailable for the recipient"),
             Self::AuthenticationRequired => f.write_str("authentication required"),
             Self::EncryptionRequired => f.write_str("AUTH before TLS"),
             Self::InvalidCredentials => f.write_str("invalid credentials"),
@@ -84,6 +104,12 @@ impl fmt::Display for Refusal {
             Self::MechanismNotOffered => f.write_str("mechanism not offered"),
             Self::SenderNotOwn(_) => f.write_str("sender is not an address of the identity"),
             Self::SenderNotOwnDomain => f.write_str("sender is not in a domain of the identity"),
+            Self::RelayingDenied => f.write_str("recipient is not ours, and the client may not relay"),
+            Self::RecipientUnknown => f.write_str("recipient unknown"),
+            Self::TooManyRecipients(limit) => write!(f, "{limit} recipients in this message already"),
+            Self::ClientHourFull(limit) => write!(f, "{limit} recipients of this client within the hour already"),
+            Self::IdentityHourFull(limit) => write!(f, "{limit} recipients of this identity within the hour already"),
+            Self::Harvesting(limit) => write!(f, "{limit} unknown recipients of this client within the hour already"),
         }
     }
 }

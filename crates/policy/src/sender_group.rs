@@ -1,13 +1,13 @@
-//! Sender groups: which policy a client's address gets. The first group that holds the address decides.
+//! Sender groups: which policy a client gets. The first group that holds it decides.
 
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
+use crate::client::Client;
+use crate::client_pattern::{AddressRange, ClientPattern};
 use crate::flow::MailFlowPolicy;
 
 /// One entry of a listener's `sender_groups`, as written.
@@ -20,64 +20,6 @@ pub struct SenderGroupSettings {
     pub clients: Vec<Spanned<ClientPattern>>,
     /// The policy's name.
     pub policy: Spanned<String>,
-}
-
-/// An address or a network in CIDR notation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct ClientPattern(IpNet);
-
-/// Not an address and not a network.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is neither an address nor a network: write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32{mend}")]
-pub struct PatternError {
-    given: String,
-    mend: String,
-}
-
-impl FromStr for ClientPattern {
-    type Err = PatternError;
-
-    fn from_str(text: &str) -> Result<Self, PatternError> {
-        let refuse = |mend: String| PatternError { given: text.to_owned(), mend };
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self(IpNet::from(address.to_canonical())));
-        }
-        let network = text.parse().map(canonical).map_err(|_| refuse(String::new()))?;
-        // 10.1.2.3/8 is a typing error more often than a wish.
-        if network.trunc() != network {
-            return Err(refuse(format!(" (host bits are set: did you mean {}?)", network.trunc())));
-        }
-        Ok(Self(network))
-    }
-}
-
-/// `::ffff:10.0.0.0/104` is 10.0.0.0/8, as its clients count as IPv4.
-fn canonical(network: IpNet) -> IpNet {
-    let IpNet::V6(mapped) = network else { return network };
-    let prefix = mapped.prefix_len().checked_sub(96);
-    let v4 =
-        mapped.addr().to_ipv4_mapped().zip(prefix).and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
-    v4.map_or(network, IpNet::V4)
-}
-
-impl TryFrom<String> for ClientPattern {
-    type Error = PatternError;
-
-    fn try_from(text: String) -> Result<Self, PatternError> {
-        text.parse()
-    }
-}
-
-impl ClientPattern {
-    /// IPv4 clients of a dual-stack socket (`::ffff:192.0.2.7`) count as IPv4.
-    pub fn holds(&self, client: IpAddr) -> bool {
-        self.0.contains(&client.to_canonical())
-    }
-
-    fn covers(&self, other: &Self) -> bool {
-        self.0.contains(&other.0)
-    }
 }
 
 /// A sender group with its policy.
@@ -98,6 +40,26 @@ pub struct SenderGroups {
     default_policy: Arc<MailFlowPolicy>,
 }
 
+/// Where a client belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct Classified<'g> {
+    /// The group's name; [`SenderGroups::DEFAULT`] for clients of none.
+    pub group: &'g str,
+    /// What the client may do.
+    pub policy: &'g Arc<MailFlowPolicy>,
+    /// The group's entry that holds the client.
+    pub entry: Option<&'g ClientPattern>,
+}
+
+/// A group that no client can reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable<'g> {
+    /// Its name.
+    pub group: &'g str,
+    /// The groups before it that hold all of its clients.
+    pub behind: Vec<&'g str>,
+}
+
 impl SenderGroups {
     /// The name under which clients of no group are logged.
     pub const DEFAULT: &'static str = "default";
@@ -107,27 +69,42 @@ impl SenderGroups {
         Self { groups, default_policy }
     }
 
-    /// The group's name and policy for a client.
-    pub fn classify(&self, client: IpAddr) -> (&str, &Arc<MailFlowPolicy>) {
-        self.groups
-            .iter()
-            .find(|group| group.clients.iter().any(|pattern| pattern.holds(client)))
-            .map_or((Self::DEFAULT, &self.default_policy), |group| (&*group.name, &group.policy))
+    /// The group and policy of a client. Pure: its names are facts.
+    pub fn classify(&self, client: &Client) -> Classified<'_> {
+        let held = self.groups.iter().find_map(|group| {
+            let entry = group.clients.iter().find(|pattern| pattern.holds(client))?;
+            Some(Classified { group: &group.name, policy: &group.policy, entry: Some(entry) })
+        });
+        held.unwrap_or(Classified { group: Self::DEFAULT, policy: &self.default_policy, entry: None })
     }
 
-    /// Groups no client can reach, because groups before them hold all their clients: (the group, the one before it).
-    pub fn unreachable(&self) -> Vec<(&str, &str)> {
-        let covering = |index: usize, pattern: &ClientPattern| {
-            self.groups.iter().take(index).find(|earlier| earlier.clients.iter().any(|other| other.covers(pattern)))
+    /// Whether the policy of a client depends on its name: a group that names hosts is asked before its address decides.
+    pub fn needs_name(&self, client: IpAddr) -> bool {
+        for group in &self.groups {
+            if group.clients.iter().filter_map(ClientPattern::addresses).any(|range| range.holds(client)) {
+                return false;
+            }
+            if group.clients.iter().any(|pattern| pattern.addresses().is_none()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether any group names hosts.
+    pub fn name_hosts(&self) -> bool {
+        self.groups.iter().any(|group| group.clients.iter().any(|pattern| pattern.addresses().is_none()))
+    }
+
+    /// Groups no client can reach, as far as that can be known without asking DNS.
+    pub fn unreachable(&self) -> Vec<Unreachable<'_>> {
+        let behind = |index: usize, group: &SenderGroup| {
+            let earlier = self.groups.get(..index).unwrap_or_default();
+            let covered = !group.clients.is_empty() && group.clients.iter().all(|pattern| is_covered(pattern, earlier));
+            covered.then(|| earlier.iter().filter(|one| takes_from(one, group)).map(|one| &*one.name).collect())
         };
-        self.groups
-            .iter()
-            .enumerate()
-            .filter_map(|(index, group)| {
-                let coverers: Option<Vec<_>> = group.clients.iter().map(|pattern| covering(index, pattern)).collect();
-                Some((&*group.name, &*coverers?.first()?.name))
-            })
-            .collect()
+        let groups = self.groups.iter().enumerate();
+        groups.filter_map(|(at, group)| Some(Unreachable { group: &group.name, behind: behind(at, group)? })).collect()
     }
 
     /// Whether clients of no group get this policy.
@@ -139,6 +116,31 @@ impl SenderGroups {
     pub fn policies(&self) -> impl Iterator<Item = &Arc<MailFlowPolicy>> {
         self.groups.iter().map(|group| &group.policy).chain(std::iter::once(&self.default_policy))
     }
+}
+
+/// Whether all clients of the pattern are held by the groups together.
+fn is_covered(pattern: &ClientPattern, groups: &[SenderGroup]) -> bool {
+    let patterns = || groups.iter().flat_map(|group| &group.clients);
+    let ranges = || patterns().filter_map(ClientPattern::addresses).copied();
+    match pattern.addresses() {
+        Some(range) => range.is_covered_by(ranges()),
+        // A host may have any address.
+        None => {
+            patterns().any(|earlier| earlier.covers_names_of(pattern))
+                || AddressRange::ALL.iter().all(|family| family.is_covered_by(ranges()))
+        }
+    }
+}
+
+/// Whether a group takes clients away from one behind it.
+fn takes_from(earlier: &SenderGroup, group: &SenderGroup) -> bool {
+    earlier.clients.iter().any(|taking| {
+        group.clients.iter().any(|pattern| match (taking.addresses(), pattern.addresses()) {
+            (Some(taking), Some(range)) => taking.meets(range),
+            (Some(_), None) => true,
+            (None, _) => taking.covers_names_of(pattern),
+        })
+    })
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use auth::{
 };
 use pki::{OnUnknownStatus, PathError, Revocation, RevocationReason, Time, UnknownStatus};
 use postern_policy::{
-    Access, AuthOffer, Effect, Identified, Judgement, MailFlowPolicy, Question, Refusal, SenderBinding, SmtpAuth,
-    Standing, TlsRule, judge,
+    Access, AuthOffer, Effect, Identified, Judgement, MailFlowPolicy, Question, Reach, Refusal, SmtpAuth, Standing,
+    TlsRule, judge,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use protocol::ReversePath;
 
 // ---- every fact, every policy, every profile ---------------------------------------------------
 
@@ -115,24 +116,29 @@ fn attempts() -> Vec<Attempt> {
 
 fn policies() -> Vec<MailFlowPolicy> {
     let mut all = Vec::new();
-    for access in [Access::Relay, Access::Reject, Access::Refuse] {
+    let settings = toml::from_str("access = \"relay\"").unwrap();
+    let base = MailFlowPolicy::new("any", &settings, |_, problem| panic!("{problem}"));
+    let accesses = [
+        (Access::Relay, false),
+        (Access::Accept, false),
+        (Access::Reject, false),
+        (Access::Reject, true),
+        (Access::Refuse, false),
+    ];
+    for (access, delayed_rejection) in accesses {
         for tls in [TlsRule::Off, TlsRule::Preferred, TlsRule::Required] {
             for smtp_auth in [SmtpAuth::Off, SmtpAuth::Preferred, SmtpAuth::Required] {
                 for (verify_client_certificate, require_tls_to_offer_auth) in
                     [(false, false), (false, true), (true, false), (true, true)]
                 {
                     all.push(MailFlowPolicy {
-                        name: "any".into(),
                         access,
+                        delayed_rejection,
                         tls,
                         verify_client_certificate,
                         smtp_auth,
                         require_tls_to_offer_auth,
-                        sender: SenderBinding::OwnAddress,
-                        max_message_size: 1 << 20,
-                        max_recipients_per_message: 1,
-                        max_messages_per_connection: 1,
-                        max_connections_per_client: 1,
+                        ..base.clone()
                     });
                 }
             }
@@ -248,6 +254,7 @@ impl<'c> Case<'c> {
 
     fn check(&self) {
         self.standing();
+        self.reach();
         self.identification();
         self.offers();
         self.temporary_failures();
@@ -275,7 +282,7 @@ impl<'c> Case<'c> {
             "only access = refuse disconnects",
             (judged.standing == Standing::Disconnect) == (self.policy.access == Access::Refuse),
         );
-        let relays = self.policy.access == Access::Relay;
+        let relays = self.policy.serves();
         let tls_first = matches!(judged.standing, Standing::Open { tls_first: true, starttls: true });
         self.holds(
             "rule 1: TLS comes first just where it is required and not there",
@@ -296,6 +303,19 @@ impl<'c> Case<'c> {
             });
             self.holds("rule 3: with TLS required, only a valid certificate goes on", excused);
         }
+    }
+
+    /// How far the mail goes, by who sends it and how the client is let in.
+    fn reach(&self) {
+        let Ok(clearance) = self.judgement.mail.clone() else { return };
+        let identified = clearance.identity().is_some();
+        let permit = clearance.permit(ReversePath::Null).unwrap();
+        let expected = match (identified, self.policy.access) {
+            (true, _) | (false, Access::Relay) => Reach::Anywhere,
+            (false, Access::Accept) => Reach::OwnRecipients,
+            (false, Access::Reject | Access::Refuse) => Reach::Nowhere(None),
+        };
+        self.holds("an identity relays, others as access says", *permit.reach() == expected);
     }
 
     fn identification(&self) {
@@ -330,7 +350,8 @@ impl<'c> Case<'c> {
             self.holds("a wrong password never succeeds", self.judgement.attempt != Some(Ok(())));
         }
         if self.judgement.mail.is_ok() && mail.is_none() {
-            self.holds("rule 8: required is required", self.policy.smtp_auth != SmtpAuth::Required);
+            let excused = self.policy.smtp_auth != SmtpAuth::Required || self.policy.delayed_rejection;
+            self.holds("rule 8: required is required, and what is rejected at RCPT comes to no harm before", excused);
         }
     }
 
@@ -512,7 +533,8 @@ fn invariants_hold_of_every_combination() {
     let profiles = profiles();
     let mut policies = policies();
     // A client that is not welcome is asked nothing else: the property below covers it.
-    policies.retain(|policy| policy.access == Access::Relay);
+    // Accept differs from relay in the recipients only: the properties below cover that.
+    policies.retain(|policy| policy.serves() && policy.access != Access::Accept);
     let mut facts = Vec::new();
     for (transport, certificate) in &connections {
         for attempt in &attempts {

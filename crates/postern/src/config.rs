@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use directory::Directory;
-use policy::{ClientPattern, SenderGroups};
+use policy::{AddressRange, SenderGroups};
 use protocol::Domain;
 use session::{Limits, ListenerTls, ServerKey, TlsContext, TraceSettings};
 
@@ -42,7 +42,7 @@ pub(crate) struct ListenerPlan {
     pub(crate) name: String,
     pub(crate) bind: Vec<std::net::SocketAddr>,
     pub(crate) implicit_tls: ListenerTls,
-    pub(crate) proxy_protocol_from: Vec<ClientPattern>,
+    pub(crate) proxy_protocol_from: Vec<AddressRange>,
     pub(crate) groups: SenderGroups,
     pub(crate) profile: Option<Arc<auth::Profile>>,
     pub(crate) tls: TlsContext,

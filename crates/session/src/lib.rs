@@ -24,5 +24,5 @@ pub use connections::Connections;
 pub use listener::Listener;
 pub use replies::refusal as reply_to;
 pub use serving::{Server, Serving, no_rules};
-pub use settings::{Limits, LimitsSettings, ListenerSettings, ListenerTls, MinVersion, TlsSettings, TraceSettings};
+pub use settings::{Limits, LimitsSettings, ListenerSettings, ListenerTls, TlsSettings, TraceSettings};
 pub use tls::{ServerKey, TlsContext, TlsError, provider};

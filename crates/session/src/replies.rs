@@ -18,7 +18,11 @@ fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: impl Into<Co
 pub fn refusal(refusal: &Refusal) -> Reply {
     match refusal {
         // RFC 5321 section 3.1.
-        Refusal::AccessDenied => reply(554, (5, 7, 1), "Access denied"),
+        Refusal::AccessDenied(None) => reply(554, (5, 7, 1), "Access denied"),
+        Refusal::AccessDenied(Some(text)) => reply(554, (5, 7, 1), text.to_string()),
+        // The same at RCPT, where RFC 5321 section 4.2.3 has 550.
+        Refusal::RecipientDenied(None) => reply(550, (5, 7, 1), "Access denied"),
+        Refusal::RecipientDenied(Some(text)) => reply(550, (5, 7, 1), text.to_string()),
         // RFC 3207 section 4.
         Refusal::TlsRequired => reply(530, (5, 7, 0), "Must issue a STARTTLS command first"),
         // RFC 3207 sections 4.1 and 6: after TLS, a peer that will not do is told so here, in words.
@@ -60,6 +64,22 @@ pub fn refusal(refusal: &Refusal) -> Reply {
             reply(550, (5, 7, 1), format!("Sender address is not yours; you may send as {own}"))
         }
         Refusal::SenderNotOwnDomain => reply(550, (5, 7, 1), "Sender address is not in your domain"),
+        // RFC 3463 section 3.2.
+        Refusal::RecipientUnknown => reply(550, (5, 1, 1), "Recipient unknown"),
+        Refusal::RelayingDenied => reply(550, (5, 7, 1), "Relaying denied"),
+        // RFC 3463 section 3.5: directory server failure.
+        Refusal::Temporary(Temporary::RecipientQuery) => {
+            reply(451, (4, 4, 3), "Recipient cannot be verified now, try again later")
+        }
+        // RFC 5321 section 4.5.3.1.10.
+        Refusal::TooManyRecipients(_) => reply(452, (4, 5, 3), "Too many recipients in this message"),
+        Refusal::ClientHourFull(_) => {
+            reply(450, (4, 7, 1), "Too many recipients from this client within an hour, try again later")
+        }
+        Refusal::IdentityHourFull(_) => {
+            reply(450, (4, 7, 1), "Too many recipients from this identity within an hour, try again later")
+        }
+        Refusal::Harvesting(_) => reply(421, (4, 7, 1), "Too many unknown recipients, try again later"),
         _ => reply(550, (5, 7, 1), "Refused"),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Profile, ProfileRules};
-use policy::{ClientPattern, SenderGroups};
+use policy::{AddressRange, SenderGroups};
 use protocol::Domain;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ pub struct Serving {
     /// How TLS begins.
     pub implicit_tls: ListenerTls,
     /// Who must begin with a PROXY header.
-    pub proxy_protocol_from: Vec<ClientPattern>,
+    pub proxy_protocol_from: Vec<AddressRange>,
     /// Which policy a client gets.
     pub groups: SenderGroups,
     /// How clients are identified; `None` where nobody is.

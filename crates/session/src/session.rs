@@ -40,7 +40,7 @@ impl Session {
         client: SocketAddr,
     ) -> Result<Self, (Wire, Option<Reply>, End)> {
         let server = &serving.server;
-        let (group, policy) = serving.groups.classify(client.ip());
+        let policy::Classified { group, policy, .. } = serving.groups.classify(&policy::Client::unnamed(client.ip()));
         let (in_all, per_client) = (server.limits.max_connections, policy.max_connections_per_client);
         let Ok(counted) = server.connections.enter(client.ip(), in_all, per_client) else {
             return Err((wire, Some(replies::too_many_connections()), End::TooManyConnections));

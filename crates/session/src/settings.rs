@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use delivery::duration;
-use policy::{ClientPattern, SenderGroupSettings};
+use policy::{AddressRange, MinVersion, SenderGroupSettings};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
@@ -22,18 +22,6 @@ pub struct TlsSettings {
     pub min_version: MinVersion,
 }
 
-/// The oldest TLS version spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-pub enum MinVersion {
-    /// RFC 5246.
-    #[default]
-    #[serde(rename = "1.2")]
-    Tls12,
-    /// RFC 8446.
-    #[serde(rename = "1.3")]
-    Tls13,
-}
-
 /// One `[[listener]]`, as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +36,7 @@ pub struct ListenerSettings {
     pub authentication: Option<Spanned<String>>,
     /// Load balancers, whose connections must begin with a PROXY header; from others it is no SMTP and refused.
     #[serde(default)]
-    pub proxy_protocol_from: Vec<ClientPattern>,
+    pub proxy_protocol_from: Vec<AddressRange>,
     /// Asked in order.
     #[serde(default)]
     pub sender_groups: Vec<SenderGroupSettings>,

@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use policy::MinVersion;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -20,7 +21,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 
-use crate::settings::{MinVersion, TlsSettings};
+use crate::settings::TlsSettings;
 
 /// Why the server's key cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -23,6 +23,11 @@ fn defaults_are_the_careful_ones() {
     assert_eq!(policy.max_recipients_per_message, 100);
     assert_eq!(policy.max_messages_per_connection, 100);
     assert_eq!(policy.max_connections_per_client, 20);
+    assert_eq!((policy.max_recipients_per_hour, policy.max_recipients_per_hour_per_identity), (None, None));
+    assert_eq!(policy.max_unknown_recipients_per_hour, 25);
+    assert_eq!((policy.banner, policy.reject_text, policy.delayed_rejection), (None, None, false));
+    assert_eq!((policy.min_tls_version, policy.tls_suites), (None, None));
+    assert!(policy.tls_required_for_senders.is_empty());
 }
 
 #[test]
@@ -30,7 +35,11 @@ fn every_setting_arrives() {
     let (policy, problems) = checked(
         "access = \"reject\"\ntls = \"required\"\nverify_client_certificate = true\nsmtp_auth = \"off\"\n\
          require_tls_to_offer_auth = false\nsender = \"own-domain\"\nmax_message_size = \"64KiB\"\n\
-         max_recipients_per_message = 1\nmax_messages_per_connection = 2\nmax_connections_per_client = 3\n",
+         max_recipients_per_message = 1\nmax_messages_per_connection = 2\nmax_connections_per_client = 3\n\
+         max_recipients_per_hour = 4\nmax_recipients_per_hour_per_identity = 5\nmax_unknown_recipients_per_hour = 6\n\
+         delayed_rejection = true\nreject_text = \"Go away\"\nbanner = \"NO UCE\"\n\
+         tls_required_for_senders = [\"@secret.example.mil\", \"a@example.mil\"]\n\
+         min_tls_version = \"1.3\"\ntls_suites = [\"TLS_AES_256_GCM_SHA384\"]\n",
     );
     assert_eq!(problems, []);
     assert_eq!(policy.access, Access::Reject);
@@ -43,12 +52,52 @@ fn every_setting_arrives() {
     let limits =
         (policy.max_recipients_per_message, policy.max_messages_per_connection, policy.max_connections_per_client);
     assert_eq!(limits, (1, 2, 3));
+    let hourly = (policy.max_recipients_per_hour, policy.max_recipients_per_hour_per_identity);
+    assert_eq!((hourly, policy.max_unknown_recipients_per_hour), ((Some(4), Some(5)), 6));
+    assert!(policy.delayed_rejection);
+    let texts = [policy.reject_text, policy.banner].map(|text| text.unwrap().to_string());
+    assert_eq!(texts, ["Go away", "NO UCE"]);
+    let senders: Vec<String> = policy.tls_required_for_senders.iter().map(ToString::to_string).collect();
+    assert_eq!(senders, ["secret.example.mil", "a@example.mil"]);
+    assert_eq!(policy.min_tls_version, Some(MinVersion::Tls13));
+    assert_eq!(policy.tls_suites.unwrap()[0].name(), "TLS_AES_256_GCM_SHA384");
+}
+
+#[test]
+fn what_does_not_go_together_is_reported_where_it_stands() {
+    for (text, place, complaint) in [
+        ("access = \"relay\"\ndelayed_rejection = true", "true", "write access = \"reject\""),
+        ("access = \"accept\"\nreject_text = \"No\"", "\"No\"", "reject_text is never said"),
+        (
+            "access = \"relay\"\ntls = \"off\"\ntls_required_for_senders = [\"example.mil\"]",
+            "[\"example.mil\"]",
+            "write tls = \"preferred\"",
+        ),
+        ("access = \"relay\"\ntls_suites = []", "[]", "add TLS_AES_256_GCM_SHA384"),
+        (
+            "access = \"relay\"\nmin_tls_version = \"1.3\"\ntls_suites = [\"TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384\"]",
+            "[\"TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384\"]",
+            "none of the versions spoken",
+        ),
+    ] {
+        let (_, problems) = checked(text);
+        assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+        assert_eq!(&text[problems[0].0.clone()], place);
+        assert!(problems[0].1.contains(complaint), "{problems:?}");
+    }
+    for text in [
+        "access = \"reject\"\ndelayed_rejection = true\nreject_text = \"No\"",
+        "access = \"relay\"\ntls = \"required\"\ntls_required_for_senders = [\".example.mil\"]",
+        "access = \"relay\"\ntls_suites = [\"TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384\", \"TLS_AES_128_GCM_SHA256\"]",
+    ] {
+        assert_eq!(checked(text).1, [], "{text}");
+    }
 }
 
 #[test]
 fn every_word_is_known() {
     for (key, words) in [
-        ("access", &["relay", "reject", "refuse"][..]),
+        ("access", &["relay", "accept", "reject", "refuse"][..]),
         ("tls", &["off", "preferred", "required"]),
         ("smtp_auth", &["off", "preferred", "required"]),
         ("sender", &["own-address", "own-domain", "any"]),
@@ -64,7 +113,7 @@ fn every_word_is_known() {
 fn what_is_wrong_is_named() {
     for (text, complaint) in [
         ("", "missing field `access`"),
-        ("access = \"allow\"", "expected one of `relay`, `reject`, `refuse`"),
+        ("access = \"allow\"", "expected one of `relay`, `accept`, `reject`, `refuse`"),
         ("access = \"Relay\"", "unknown variant `Relay`"),
         ("access = \"relay\"\ntls = \"on\"", "expected one of `off`, `preferred`, `required`"),
         ("access = \"relay\"\ntls = true", "tls"),
@@ -74,6 +123,16 @@ fn what_is_wrong_is_named() {
         ("access = \"relay\"\nverify_client_cert = true", "unknown field `verify_client_cert`"),
         ("access = \"relay\"\nmax_message_size = \"large\"", "max_message_size"),
         ("access = \"relay\"\nmax_message_size = 65536", "expected a string"),
+        ("access = \"relay\"\nbanner = \"\"", "an empty reply text"),
+        (
+            "access = \"reject\"\nreject_text = \"a\\r\\nb\"",
+            "'\\r' can't stand in a reply: write one line of printable ASCII",
+        ),
+        ("access = \"reject\"\nreject_text = \"Kein Zutritt für Sie\"", "'ü' can't stand in a reply"),
+        ("access = \"relay\"\nmin_tls_version = \"1.1\"", "expected `1.2` or `1.3`"),
+        ("access = \"relay\"\ntls_suites = [\"TLS_RSA_WITH_RC4_128_MD5\"]", "expected one of `TLS_AES_256_GCM_SHA384`"),
+        ("access = \"relay\"\ntls_required_for_senders = [\"*\"]", "write alice@example.mil, example.mil or"),
+        ("access = \"relay\"\nmax_recipients_per_hour = \"500\"", "max_recipients_per_hour"),
         ("access = \"relay\"\nmax_recipients_per_message = -1", "max_recipients_per_message"),
         ("access = \"relay\"\nmax_recipients_per_message = 4294967296", "max_recipients_per_message"),
     ] {
@@ -85,7 +144,9 @@ fn what_is_wrong_is_named() {
 #[test]
 fn limits_that_let_nothing_through_are_reported_all_at_once_where_they_stand() {
     let text = "access = \"relay\"\nmax_message_size = \"63KiB\"\nmax_recipients_per_message = 0\n\
-                max_messages_per_connection = 0\nmax_connections_per_client = 0\n";
+                max_messages_per_connection = 0\nmax_connections_per_client = 0\n\
+                max_unknown_recipients_per_hour = 0\nmax_recipients_per_hour = 0\n\
+                max_recipients_per_hour_per_identity = 0\n";
     let (_, problems) = checked(text);
     let found: Vec<(&str, &str)> =
         problems.iter().map(|(span, message)| (&text[span.clone()], message.as_str())).collect();
@@ -96,6 +157,9 @@ fn limits_that_let_nothing_through_are_reported_all_at_once_where_they_stand() {
             ("0", "max_recipients_per_message must be at least 1"),
             ("0", "max_messages_per_connection must be at least 1"),
             ("0", "max_connections_per_client must be at least 1"),
+            ("0", "max_unknown_recipients_per_hour must be at least 1"),
+            ("0", "max_recipients_per_hour must be at least 1"),
+            ("0", "max_recipients_per_hour_per_identity must be at least 1"),
         ]
     );
     let starts: Vec<usize> = problems.iter().map(|(span, _)| span.start).collect();
@@ -110,5 +174,30 @@ fn the_smallest_sound_limits_pass() {
     for (size, bytes) in [("65536", 65_536), ("64 KiB", 65_536), ("1MiB", 1 << 20), ("1MB", 1_000_000)] {
         let (policy, problems) = checked(&format!("access = \"relay\"\nmax_message_size = \"{size}\""));
         assert_eq!((policy.max_message_size, problems), (bytes, Vec::new()), "{size}");
+    }
+}
+
+#[test]
+fn reply_texts_have_a_length() {
+    let text = |length: usize| checked_text(&"x".repeat(length));
+    assert!(text(200).is_ok());
+    assert_eq!(text(201), Err("201 characters are too long for a reply: write at most 200".to_owned()));
+}
+
+fn checked_text(text: &str) -> Result<ReplyText, String> {
+    ReplyText::try_from(text.to_owned())
+}
+
+/// As the library of TLS and the log name them.
+#[test]
+fn suites_have_a_version() {
+    for (name, version) in [
+        ("TLS_AES_128_GCM_SHA256", MinVersion::Tls13),
+        ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", MinVersion::Tls12),
+    ] {
+        let (policy, _) =
+            checked(&format!("access = \"relay\"\ntls_suites = [\"{name}\", \"TLS_AES_256_GCM_SHA384\"]"));
+        let suite = policy.tls_suites.unwrap()[0];
+        assert_eq!((suite.name(), suite.version()), (name, version));
     }
 }

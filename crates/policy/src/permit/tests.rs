@@ -6,8 +6,39 @@ fn identified(addresses: &[&str]) -> Identified {
     Identified { principal: Principal { user_id: "alice".to_owned(), addresses }, mechanism: None }
 }
 
+fn policy(settings: &str) -> MailFlowPolicy {
+    let settings = toml::from_str(&format!("access = \"relay\"\n{settings}")).unwrap();
+    MailFlowPolicy::new("relayed", &settings, |_, problem| panic!("{problem}"))
+}
+
+fn clearance(identity: Option<Identified>, binding: SenderBinding) -> Clearance {
+    let policy = MailFlowPolicy { sender: binding, ..policy("") };
+    Clearance::new(identity, Reach::Anywhere, &policy, false)
+}
+
 fn permit(binding: SenderBinding, addresses: &[&str], sender: &str) -> Result<Permit, Refusal> {
-    Clearance::new(Some(identified(addresses)), binding).permit(ReversePath::parse(sender).unwrap())
+    clearance(Some(identified(addresses)), binding).permit(ReversePath::parse(sender).unwrap())
+}
+
+#[test]
+fn some_senders_need_tls() {
+    let policy = policy("tls_required_for_senders = [\"@secret.example.mil\", \".s.example\", \"eve@example.mil\"]");
+    for (sender, needs) in [
+        ("<a@secret.example.mil>", true),
+        ("<A@SECRET.EXAMPLE.MIL>", true),
+        ("<a@x.secret.example.mil>", false),
+        ("<a@x.s.example>", true),
+        ("<Eve@example.mil>", true),
+        ("<bob@example.mil>", false),
+        ("<>", false),
+    ] {
+        let sender = ReversePath::parse(sender).unwrap();
+        for plain in [true, false] {
+            let clearance = Clearance::new(None, Reach::Anywhere, &policy, plain);
+            let permit = clearance.permit(sender.clone());
+            assert_eq!(permit.err(), (plain && needs).then_some(Refusal::TlsRequired), "{sender}, plain: {plain}");
+        }
+    }
 }
 
 #[test]
@@ -90,7 +121,7 @@ fn clients_without_an_identity_are_not_bound() {
     for binding in [SenderBinding::OwnAddress, SenderBinding::OwnDomain, SenderBinding::Any] {
         for sender in ["<printer@example.mil>", "<>"] {
             let sender = ReversePath::parse(sender).unwrap();
-            let permit = Clearance::new(None, binding).permit(sender.clone()).unwrap();
+            let permit = clearance(None, binding).permit(sender.clone()).unwrap();
             assert_eq!((permit.identity(), permit.sender()), (None, &sender));
         }
     }

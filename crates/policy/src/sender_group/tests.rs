@@ -1,4 +1,5 @@
 use super::*;
+use crate::client::{HostName, Naming};
 use crate::flow::PolicySettings;
 use proptest::prelude::*;
 
@@ -20,100 +21,13 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-#[test]
-fn patterns_are_addresses_and_networks() {
-    let cases = [
-        // pattern, client, held
-        ("192.0.2.7", "192.0.2.7", true),
-        ("192.0.2.7", "192.0.2.8", false),
-        ("10.0.0.0/8", "10.255.255.255", true),
-        ("10.0.0.0/8", "11.0.0.0", false),
-        ("192.0.2.0/31", "192.0.2.1", true),
-        ("192.0.2.0/31", "192.0.2.2", false),
-        ("192.0.2.7/32", "192.0.2.7", true),
-        ("0.0.0.0/0", "203.0.113.9", true),
-        ("0.0.0.0/0", "2001:db8::1", false), // the other family has its own
-        ("::/0", "2001:db8::1", true),
-        ("::/0", "203.0.113.9", false),
-        ("2001:db8::/32", "2001:db8:ffff::1", true),
-        ("2001:db8::/32", "2001:db9::1", false),
-        ("2001:db8::1", "2001:db8::1", true),
-        ("2001:DB8::1", "2001:db8:0:0::1", true),
-        ("::1", "::1", true),
-        ("::1", "127.0.0.1", false),
-        // Clients of a dual-stack socket.
-        ("192.0.2.7", "::ffff:192.0.2.7", true),
-        ("10.0.0.0/8", "::ffff:10.1.2.3", true),
-        ("10.0.0.0/8", "::ffff:11.1.2.3", false),
-        ("::/0", "::ffff:10.1.2.3", false), // it is an IPv4 client
-        // A pattern that is written so.
-        ("::ffff:192.0.2.7", "192.0.2.7", true),
-        ("::ffff:192.0.2.7", "::ffff:192.0.2.7", true),
-        // Not mapped: the deprecated IPv4-compatible form is IPv6.
-        ("192.0.2.7", "::192.0.2.7", false),
-    ];
-    for (pattern, client, held) in cases {
-        let parsed: ClientPattern = pattern.parse().unwrap();
-        assert_eq!(parsed.holds(address(client)), held, "{pattern} holds {client}");
-    }
+fn client(text: &str) -> Client {
+    Client::unnamed(address(text))
 }
 
-#[test]
-fn a_mapped_network_holds_the_ipv4_clients_it_means() {
-    let pattern: ClientPattern = "::ffff:10.0.0.0/104".parse().unwrap();
-    assert_eq!(pattern, "10.0.0.0/8".parse().unwrap());
-    assert_eq!("::ffff:0:0/96".parse::<ClientPattern>().unwrap(), "0.0.0.0/0".parse().unwrap());
-    let error = "::ffff:10.1.2.3/104".parse::<ClientPattern>().unwrap_err().to_string();
-    assert!(error.contains("did you mean 10.0.0.0/8?"), "{error}");
-    for (client, held) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("11.1.2.3", false), ("2001:db8::1", false)] {
-        assert_eq!(pattern.holds(address(client)), held, "::ffff:10.0.0.0/104 holds {client}");
-    }
-}
-
-#[test]
-fn what_is_no_pattern_says_what_would_be() {
-    for text in [
-        "",
-        " ",
-        "localhost",
-        ".example.mil",
-        "example.mil",
-        "10.0.0",
-        "10.0.0.0/33",
-        "10.0.0.0/-1",
-        "10.0.0.0/",
-        "/8",
-        "10.0.0.256",
-        "10.0.0.0/255.0.0.0",
-        "10.0.0.1-10.0.0.9",
-        "10.*",
-        "2001:db8::/129",
-        "2001:db8::/32/8",
-        "[2001:db8::1]",
-        "fe80::1%eth0",
-        " 10.0.0.0/8",
-        "10.0.0.0/8 ",
-        "010.0.0.1",
-    ] {
-        let error = text.parse::<ClientPattern>().unwrap_err().to_string();
-        assert!(error.starts_with(&format!("{text:?}")), "{error}");
-        assert!(error.contains("192.0.2.7, 10.0.0.0/8 or 2001:db8::/32"), "{error}");
-    }
-}
-
-#[test]
-fn host_bits_are_taken_for_a_typing_error() {
-    for (text, meant) in [
-        ("10.1.2.3/8", "10.0.0.0/8"),
-        ("192.0.2.1/31", "192.0.2.0/31"),
-        ("10.0.0.1/0", "0.0.0.0/0"),
-        ("2001:db8::1/32", "2001:db8::/32"),
-        ("::1/127", "::/127"),
-    ] {
-        let error = text.parse::<ClientPattern>().unwrap_err().to_string();
-        assert!(error.contains(&format!("did you mean {meant}?")), "{error}");
-        assert!(meant.parse::<ClientPattern>().is_ok());
-    }
+fn named(address: &str, names: &[&str]) -> Client {
+    let names = names.iter().map(|name| HostName::parse(name).unwrap()).collect();
+    Client { address: address.parse().unwrap(), naming: Naming::Confirmed(names) }
 }
 
 #[test]
@@ -147,7 +61,7 @@ fn the_first_group_that_holds_the_client_decides() {
         ("nobody", &[]),
         ("lost", &["10.1.2.0/24"]),
     ]);
-    for (client, group) in [
+    for (address, group) in [
         ("10.1.1.1", "printer"),
         ("::ffff:10.1.1.1", "printer"),
         ("10.1.1.2", "headquarters"),
@@ -159,18 +73,19 @@ fn the_first_group_that_holds_the_client_decides() {
         ("2001:db9::1", SenderGroups::DEFAULT),
         ("127.0.0.1", SenderGroups::DEFAULT),
     ] {
-        let (name, policy) = groups.classify(address(client));
-        assert_eq!(name, group, "{client}");
+        let classified = groups.classify(&client(address));
+        assert_eq!(classified.group, group, "{address}");
         let expected = if group == SenderGroups::DEFAULT { "everybody else" } else { group };
-        assert_eq!(&*policy.name, expected, "{client}");
-        assert_eq!(groups.is_default(policy), group == SenderGroups::DEFAULT, "{client}");
+        assert_eq!(&*classified.policy.name, expected, "{address}");
+        assert_eq!(groups.is_default(classified.policy), group == SenderGroups::DEFAULT, "{address}");
+        assert_eq!(classified.entry.is_none(), group == SenderGroups::DEFAULT, "{address}");
     }
 }
 
 #[test]
 fn without_groups_everybody_gets_the_default_policy() {
     let groups = groups(&[]);
-    assert_eq!(groups.classify(address("192.0.2.1")).0, SenderGroups::DEFAULT);
+    assert_eq!(groups.classify(&client("192.0.2.1")).group, SenderGroups::DEFAULT);
     assert_eq!(groups.policies().count(), 1);
     assert_eq!(groups.unreachable(), []);
 }
@@ -182,22 +97,85 @@ fn policies_are_all_that_a_client_can_get() {
     assert_eq!(names, ["a", "b", "everybody else"]);
 }
 
+/// A group by name is asked only when no address has decided before, and a name counts only when it is confirmed.
 #[test]
-fn groups_behind_a_wider_one_are_unreachable() {
+fn names_decide_where_addresses_have_not() {
+    let groups = groups(&[
+        ("printers", &["10.1.0.0/16"]),
+        ("relay", &["10.9.9.9", "mail.example.mil"]),
+        ("below", &[".example.mil", "192.0.2.0/24"]),
+        ("rest", &["198.51.100.0/24"]),
+    ]);
+    for (client, group, entry) in [
+        (named("10.1.2.3", &["mail.example.mil"]), "printers", "10.1.0.0/16"),
+        (named("203.0.113.1", &["mail.example.mil"]), "relay", "mail.example.mil"),
+        (named("203.0.113.1", &["MAIL.example.mil."]), "relay", "mail.example.mil"),
+        (named("203.0.113.1", &["other.example.com", "mail.example.mil"]), "relay", "mail.example.mil"),
+        (named("203.0.113.1", &["mx.mail.example.mil"]), "below", ".example.mil"),
+        (named("203.0.113.1", &["example.mil"]), "default", ""),
+        (named("203.0.113.1", &["notexample.mil"]), "default", ""),
+        (named("203.0.113.1", &["example.mil.example.com"]), "default", ""),
+        (named("198.51.100.7", &["a.example.mil"]), "below", ".example.mil"),
+        (client("198.51.100.7"), "rest", "198.51.100.0/24"),
+        (Client { naming: Naming::Unconfirmed("timed out".to_owned()), ..client("203.0.113.1") }, "default", ""),
+    ] {
+        let classified = groups.classify(&client);
+        let got = classified.entry.map(ToString::to_string).unwrap_or_default();
+        assert_eq!((classified.group, got.as_str()), (group, entry), "{client:?}");
+    }
+    for (asked, needed) in [
+        ("10.1.2.3", false),
+        ("10.9.9.9", false), // its own group has it by its address
+        ("192.0.2.7", true), // the group before may take it by its name
+        ("198.51.100.7", true),
+        ("2001:db8::1", true),
+    ] {
+        assert_eq!(groups.needs_name(address(asked)), needed, "{asked}");
+    }
+    assert!(groups.name_hosts());
+}
+
+#[test]
+fn without_names_in_groups_no_name_is_needed() {
+    let groups = groups(&[("a", &["10.0.0.0/8", "10.0.0.1-10.0.0.9"])]);
+    assert!(!groups.name_hosts() && !groups.needs_name(address("192.0.2.1")));
+}
+
+#[test]
+fn groups_behind_wider_ones_are_unreachable() {
     type Groups<'g> = &'g [(&'g str, &'g [&'g str])];
-    let cases: [(Groups<'_>, &[(&str, &str)]); 9] = [
-        (&[("a", &["10.0.0.0/8"]), ("b", &["10.1.0.0/16"])], &[("b", "a")]),
+    let cases: [(Groups<'_>, Groups<'_>); 20] = [
+        (&[("a", &["10.0.0.0/8"]), ("b", &["10.1.0.0/16"])], &[("b", &["a"])]),
         (&[("b", &["10.1.0.0/16"]), ("a", &["10.0.0.0/8"])], &[]),
-        (&[("a", &["10.0.0.0/8"]), ("b", &["10.0.0.0/8"])], &[("b", "a")]),
-        (&[("a", &["10.0.0.0/8"]), ("b", &["10.1.2.3"])], &[("b", "a")]),
+        (&[("a", &["10.0.0.0/8"]), ("b", &["10.0.0.0/8"])], &[("b", &["a"])]),
+        (&[("a", &["10.0.0.0/8"]), ("b", &["10.1.2.3"])], &[("b", &["a"])]),
         (&[("a", &["10.0.0.0/8"]), ("b", &["10.1.2.3", "192.0.2.1"])], &[]), // partly reachable
-        (&[("a", &["10.0.0.0/8"]), ("b", &["192.0.2.0/24"]), ("c", &["192.0.2.1", "10.1.2.3"])], &[("c", "b")]),
+        (&[("a", &["10.0.0.0/8"]), ("b", &["192.0.2.0/24"]), ("c", &["192.0.2.1", "10.1.2.3"])], &[("c", &["a", "b"])]),
         (&[("a", &["0.0.0.0/0"]), ("b", &["2001:db8::/32"])], &[]), // another family
-        (&[("a", &["::/0"]), ("b", &["2001:db8::/32"]), ("c", &["10.0.0.0/8"])], &[("b", "a")]),
-        (&[("a", &["10.0.0.0/8"]), ("b", &["::ffff:10.1.2.3"])], &[("b", "a")]), // mapped, so IPv4
+        (&[("a", &["::/0"]), ("b", &["2001:db8::/32"]), ("c", &["10.0.0.0/8"])], &[("b", &["a"])]),
+        (&[("a", &["10.0.0.0/8"]), ("b", &["::ffff:10.1.2.3"])], &[("b", &["a"])]), // mapped, so IPv4
+        // Ranges, and several groups together.
+        (&[("a", &["10.0.0.1-10.0.0.20"]), ("b", &["10.0.0.4/30"])], &[("b", &["a"])]),
+        (&[("a", &["10.0.0.1-10.0.0.20"]), ("b", &["10.0.0.20-10.0.0.21"])], &[]),
+        (&[("a", &["10.0.0.0/25"]), ("b", &["10.0.0.128/25"]), ("c", &["10.0.0.0/24"])], &[("c", &["a", "b"])]),
+        (&[("a", &["10.0.0.0-10.0.0.99"]), ("b", &["10.0.0.101-10.0.0.255"]), ("c", &["10.0.0.0/24"])], &[]),
+        (
+            &[("b", &["10.0.0.128/25"]), ("a", &["10.0.0.0/25", "192.0.2.1"]), ("c", &["10.0.0.0/24"])],
+            &[("c", &["b", "a"])],
+        ),
+        // Names.
+        (&[("a", &[".example.mil"]), ("b", &["mail.example.mil", ".lab.example.mil"])], &[("b", &["a"])]),
+        (&[("a", &[".example.mil"]), ("b", &["example.mil"])], &[]),
+        (&[("a", &["mail.example.mil"]), ("b", &[".example.mil"])], &[]),
+        (&[("a", &["mail.example.mil"]), ("b", &["mail.example.mil"])], &[("b", &["a"])]),
+        // What has a name has an address.
+        (&[("a", &["0.0.0.0/0"]), ("b", &["mail.example.mil"])], &[]),
+        (&[("a", &["0.0.0.0/0", "::/0"]), ("b", &["mail.example.mil"])], &[("b", &["a"])]),
     ];
     for (list, unreachable) in cases {
-        assert_eq!(groups(list).unreachable(), unreachable, "{list:?}");
+        let expected: Vec<Unreachable<'_>> =
+            unreachable.iter().map(|(group, behind)| Unreachable { group, behind: behind.to_vec() }).collect();
+        assert_eq!(groups(list).unreachable(), expected, "{list:?}");
     }
 }
 
@@ -208,38 +186,36 @@ fn a_group_without_clients_has_nobody_before_it() {
 }
 
 fn any_pattern() -> impl Strategy<Value = ClientPattern> {
-    // Few bits, so that networks meet.
-    let v4 = (0_u32..16, 28_u8..=32).prop_map(|(host, prefix)| {
-        IpNet::new(IpAddr::from((0x0a00_0000 + host).to_be_bytes()), prefix).unwrap().trunc()
+    // Few bits, so that they meet.
+    let v4 = |host: u32| IpAddr::from((0x0a00_0000 + host).to_be_bytes());
+    let v6 = |host: u32| IpAddr::from((0x2001_0db8_u128 << 96 | u128::from(host)).to_be_bytes());
+    let ends = (0_u32..16, 0_u32..4, any::<bool>());
+    let range = ends.prop_map(move |(first, more, is_v4)| {
+        let (first, last) = (first, first + more);
+        let text = if is_v4 { format!("{}-{}", v4(first), v4(last)) } else { format!("{}-{}", v6(first), v6(last)) };
+        text.parse().unwrap()
     });
-    let v6 = (0_u128..16, 124_u8..=128).prop_map(|(host, prefix)| {
-        IpNet::new(IpAddr::from((0x2001_0db8_u128 << 96 | host).to_be_bytes()), prefix).unwrap().trunc()
-    });
-    prop_oneof![v4, v6].prop_map(ClientPattern)
+    prop_oneof![4 => range, 1 => Just("a.example.mil".parse().unwrap()), 1 => Just(".example.mil".parse().unwrap())]
 }
 
-fn any_client() -> impl Strategy<Value = IpAddr> {
-    prop_oneof![
-        (0_u32..16).prop_map(|host| IpAddr::from((0x0a00_0000 + host).to_be_bytes())),
-        (0_u128..16).prop_map(|host| IpAddr::from((0x2001_0db8_u128 << 96 | host).to_be_bytes())),
-        (0_u128..16).prop_map(|host| IpAddr::from((0xffff_0a00_0000 + host).to_be_bytes())),
-    ]
+fn any_client() -> impl Strategy<Value = Client> {
+    let address = prop_oneof![
+        (0_u32..20).prop_map(|host| IpAddr::from((0x0a00_0000 + host).to_be_bytes())),
+        (0_u128..20).prop_map(|host| IpAddr::from((0x2001_0db8_u128 << 96 | host).to_be_bytes())),
+        (0_u128..20).prop_map(|host| IpAddr::from((0xffff_0a00_0000 + host).to_be_bytes())),
+    ];
+    let names = proptest::sample::select(vec!["a.example.mil", "b.example.mil", "example.mil", "a.example.com"]);
+    let naming = prop_oneof![
+        Just(Naming::Unconfirmed(String::new())),
+        names.prop_map(|name| Naming::Confirmed(vec![HostName::parse(name).unwrap()])),
+    ];
+    (address, naming).prop_map(|(address, naming)| Client { naming, ..Client::unnamed(address) })
 }
 
 proptest! {
     #[test]
-    fn what_displays_as_a_network_is_read_as_that_network(pattern in any_pattern()) {
-        prop_assert_eq!(pattern.0.to_string().parse::<ClientPattern>().unwrap(), pattern);
-    }
-
-    #[test]
-    fn reading_never_panics(text in ".{0,60}") {
-        let _ = text.parse::<ClientPattern>();
-    }
-
-    #[test]
     fn classification_is_by_the_first_holder_and_unreachable_groups_get_nobody(
-        patterns in proptest::collection::vec(proptest::collection::vec(any_pattern(), 0..3), 0..5),
+        patterns in proptest::collection::vec(proptest::collection::vec(any_pattern(), 0..3), 0..6),
         client in any_client(),
     ) {
         let default = policy("default");
@@ -250,13 +226,20 @@ proptest! {
             })
             .collect();
         let groups = SenderGroups::new(groups, Arc::clone(&default));
-        let first = patterns.iter().position(|clients| clients.iter().any(|pattern| pattern.holds(client)));
+        let first = patterns.iter().position(|clients| clients.iter().any(|pattern| pattern.holds(&client)));
         let expected = first.map_or(SenderGroups::DEFAULT.to_owned(), |at| at.to_string());
-        let (name, _) = groups.classify(client);
-        prop_assert_eq!(name, &expected);
-        for (unreachable, earlier) in groups.unreachable() {
-            prop_assert_ne!(name, unreachable);
-            prop_assert!(earlier.parse::<usize>().unwrap() < unreachable.parse::<usize>().unwrap());
+        let classified = groups.classify(&client);
+        prop_assert_eq!(classified.group, &expected);
+        for unreachable in groups.unreachable() {
+            prop_assert_ne!(classified.group, unreachable.group);
+            let at: usize = unreachable.group.parse().unwrap();
+            prop_assert!(!unreachable.behind.is_empty());
+            prop_assert!(unreachable.behind.iter().all(|earlier| earlier.parse::<usize>().unwrap() < at));
+        }
+        // Where no name is needed, none changes anything.
+        if !groups.needs_name(client.address) {
+            let unnamed = Client::unnamed(client.address);
+            prop_assert_eq!(groups.classify(&unnamed).group, classified.group);
         }
     }
 }

@@ -58,7 +58,17 @@ pub(crate) fn whom(clearance: &Clearance) -> String {
 
 pub(crate) fn refusal_words(refusal: &Refusal, facts: &Facts) -> String {
     let words = match refusal {
-        Refusal::AccessDenied => "554 access denied",
+        Refusal::AccessDenied(None) => "554 access denied",
+        Refusal::AccessDenied(Some(text)) => return format!("554 {text}"),
+        Refusal::RecipientDenied(None) => "550 access denied",
+        Refusal::RecipientDenied(Some(text)) => return format!("550 {text}"),
+        Refusal::RelayingDenied => "550 relaying denied",
+        Refusal::RecipientUnknown => "550 unknown",
+        Refusal::TooManyRecipients(_) => "452 message full",
+        Refusal::ClientHourFull(_) => "450 client's hour full",
+        Refusal::IdentityHourFull(_) => "450 identity's hour full",
+        Refusal::Harvesting(_) => "421 harvesting",
+        Refusal::Temporary(Temporary::RecipientQuery) => "451 recipient query",
         Refusal::TlsRequired => "530 TLS first",
         Refusal::CertificateMissing => "554 no certificate",
         // The client must be told the very reason.

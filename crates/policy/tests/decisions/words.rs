@@ -12,7 +12,8 @@ use pki::{KeyUsage, OnUnknownStatus, PathError, Revocation, RevocationReason, Ti
 use postern_policy::{MailFlowPolicy, PolicySettings};
 use protocol::{Mailbox, ReversePath};
 
-const REFUSALS: [&str; 20] = [
+const REFUSALS: [&str; 21] = [
+    "554 Elsewhere",
     "530 TLS first",
     "530 authentication required",
     "538 encryption required",
@@ -62,7 +63,8 @@ pub(crate) fn policy(words: &str) -> Result<MailFlowPolicy, String> {
     let mut toml = String::new();
     for word in words.split_whitespace() {
         let (key, value) = word.split_once('=').ok_or_else(|| format!("{word:?}: write key=value"))?;
-        let quote = if matches!(value, "true" | "false") { "" } else { "\"" };
+        let bare = matches!(value, "true" | "false") || value.parse::<u32>().is_ok();
+        let quote = if bare { "" } else { "\"" };
         let _ = writeln!(toml, "{key} = {quote}{value}{quote}");
     }
     let settings: PolicySettings = toml::from_str(&toml).map_err(|error| error.to_string())?;
@@ -274,7 +276,7 @@ fn password(user: &str, word: &str) -> Result<PasswordFact, String> {
 }
 
 /// The people of the tables, by user id or by the address they type as one.
-fn person(name: &str) -> Result<Principal, String> {
+pub(crate) fn person(name: &str) -> Result<Principal, String> {
     let user_id = name.split_once('@').map_or(name, |(user, _)| user);
     let addresses: &[&str] = match user_id.to_ascii_lowercase().as_str() {
         "alice" => &["alice@example.mil", "a.smith@example.mil"],

@@ -410,7 +410,7 @@ impl<'a> Assembly<'a> {
             .iter()
             .map(|group| {
                 let policy = self.look_up(policies, "listener.sender_groups.policy", &group.policy)?;
-                let clients = group.clients.iter().map(|pattern| *pattern.get_ref()).collect();
+                let clients = group.clients.iter().map(|pattern| pattern.get_ref().clone()).collect();
                 Some(SenderGroup { name: group.name.as_str().into(), clients, policy: Arc::clone(policy) })
             })
             .collect();
@@ -434,8 +434,16 @@ impl<'a> Assembly<'a> {
 
     fn listener_warnings(&mut self, settings: &ListenerSettings, groups: &SenderGroups, profile: Option<&Profile>) {
         let span = settings.name.span();
-        for (group, earlier) in groups.unreachable() {
-            let message = format!("no client reaches the sender group {group:?}: {earlier:?} before it holds them all");
+        for policy::Unreachable { group, behind } in groups.unreachable() {
+            let (last, others) = behind.split_last().unwrap_or((&"", &[]));
+            let others: Vec<String> = others.iter().map(|name| format!("{name:?}")).collect();
+            let message = match others.is_empty() {
+                true => format!("no client reaches the sender group {group:?}: {last:?} before it holds them all"),
+                false => format!(
+                    "no client reaches the sender group {group:?}: {} and {last:?} before it hold them all",
+                    others.join(", ")
+                ),
+            };
             self.warn(span.clone(), "listener.sender_groups", &message, "put the narrower group first");
         }
         let mut seen = HashSet::new();

@@ -13,10 +13,14 @@ fn refusals() {
     };
     let whose = || "CN=DOE.JOHN".to_owned();
     let invalid = Refusal::CertificateInvalid;
+    let words = || policy::ReplyText::try_from("Call the help desk".to_owned()).unwrap();
     let malformed = Certificate::from_der(b"\x30\x00").unwrap_err();
     let day = Time::from_rfc3339("2026-11-24T12:00:00Z").unwrap();
     let table = [
-        (Refusal::AccessDenied, "554 5.7.1 Access denied"),
+        (Refusal::AccessDenied(None), "554 5.7.1 Access denied"),
+        (Refusal::AccessDenied(Some(words())), "554 5.7.1 Call the help desk"),
+        (Refusal::RecipientDenied(None), "550 5.7.1 Access denied"),
+        (Refusal::RecipientDenied(Some(words())), "550 5.7.1 Call the help desk"),
         (Refusal::TlsRequired, "530 5.7.0 Must issue a STARTTLS command first"),
         (Refusal::CertificateMissing, "554 5.7.0 A client certificate is required; none was presented"),
         (
@@ -68,6 +72,19 @@ fn refusals() {
             own(&["alice@example.mil", "a.doe@example.mil"]),
             "550 5.7.1 Sender address is not yours; you may send as <alice@example.mil>, <a.doe@example.mil>",
         ),
+        (Refusal::RecipientUnknown, "550 5.1.1 Recipient unknown"),
+        (Refusal::RelayingDenied, "550 5.7.1 Relaying denied"),
+        (Refusal::Temporary(Temporary::RecipientQuery), "451 4.4.3 Recipient cannot be verified now, try again later"),
+        (Refusal::TooManyRecipients(100), "452 4.5.3 Too many recipients in this message"),
+        (
+            Refusal::ClientHourFull(500),
+            "450 4.7.1 Too many recipients from this client within an hour, try again later",
+        ),
+        (
+            Refusal::IdentityHourFull(500),
+            "450 4.7.1 Too many recipients from this identity within an hour, try again later",
+        ),
+        (Refusal::Harvesting(25), "421 4.7.1 Too many unknown recipients, try again later"),
         (Refusal::SenderNotOwnDomain, "550 5.7.1 Sender address is not in your domain"),
     ];
     for (reason, expected) in table {
