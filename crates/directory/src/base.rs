@@ -162,7 +162,7 @@ mod tests {
             ("alice@x,ou=admins", "ou=x\\,ou\\=admins,dc=example"),
             ("alice@#x ", "ou=\\#x\\20,dc=example"),
             ("alice@a+b;c\"<>\\", "ou=a\\+b\\;c\\\"\\<\\>\\\\,dc=example"),
-            ("alice@a\0b", "ou=a\\00b,dc=example"),
+            ("alice@a\nb", "ou=a\\0ab,dc=example"),
             ("alice@Köln", "ou=Köln,dc=example"),
         ] {
             assert_eq!(base.resolve(&Tokens::login(typed, now)).unwrap(), name, "{typed}");

@@ -222,11 +222,18 @@ impl Tokens {
         self.set(Token::Now, now.strftime("%Y%m%d%H%M%SZ").to_string());
     }
 
-    /// Sets a value. One without a visible character is unusable: it would match too much, or nothing on purpose.
+    /// Sets a value. One without a visible character is unusable: it would match too much, or nothing on purpose. So is a
+    /// text with a NUL in it: 389 compares what stands before it, and `alice\0x` would be alice.
     pub fn set(&mut self, token: Token, value: impl Into<Vec<u8>>) {
         let value = value.into();
         let blank = std::str::from_utf8(&value).is_ok_and(|text| text.trim().is_empty());
-        self.put(token, if blank { Err("it is empty".to_owned()) } else { Ok(value) });
+        let value = match token {
+            Token::Certificate => Ok(value),
+            _ if value.contains(&0) => Err("it holds a NUL".to_owned()),
+            _ if blank => Err("it is empty".to_owned()),
+            _ => Ok(value),
+        };
+        self.put(token, value);
     }
 
     /// Says why a token has no usable value (two common names, a NUL in it …).
@@ -295,6 +302,13 @@ mod tests {
             tokens.set(Token::CommonName, blank);
             assert!(matches!(tokens.get(Token::CommonName), Err(NoValue::Unusable(..))), "{blank:?}");
         }
+        for value in ["alice\0", "\0", "alice\0@example.mil"] {
+            let login = Tokens::login(value, "2026-11-24T08:00:00Z".parse().unwrap());
+            assert!(matches!(login.get(Token::User), Err(NoValue::Unusable(..))), "{value:?}");
+        }
+        // DER is full of them.
+        tokens.set(Token::Certificate, [0x30, 0]);
+        assert_eq!(tokens.get(Token::Certificate), Ok([0x30, 0].as_slice()));
         tokens.set_unusable(Token::Email, "two values");
         assert_eq!(tokens.text(Token::Email).unwrap_err().to_string(), "{email} can't be used: two values");
     }

@@ -233,8 +233,7 @@ impl Family {
         let script = beds().join(script);
         let [_, high, middle, low] = std::process::id().to_be_bytes();
         let address = format!("127.{}.{middle}.{low}", 64 + high);
-        let making =
-            Command::new(&script).arg("make").arg(folder.path().join("bed")).arg(&address).output().unwrap();
+        let making = Command::new(&script).arg("make").arg(folder.path().join("bed")).arg(&address).output().unwrap();
         let said = [making.stdout, making.stderr].concat();
         assert!(making.status.success(), "{}", String::from_utf8_lossy(&said));
         let info = std::fs::read_to_string(folder.path().join("bed/info")).unwrap();

@@ -87,7 +87,7 @@ async fn everybody_by_pages() {
         pages += 1;
         people.extend(page);
     }
-    assert!(pages == 2 && people.len() == 132, "{pages} {}", people.len());
+    assert!(pages == 2 && people.len() == 133, "{pages} {}", people.len());
     let of = |uid: &str| people.iter().find(|one| one.dn.starts_with(&format!("uid={uid},"))).unwrap();
     assert_eq!(of("alice").certificates, [std::fs::read(slapd.pki("alice.der")).unwrap()]);
     assert_eq!(of("alice").person.as_ref().unwrap().addresses.len(), 2);
