@@ -16,6 +16,8 @@ const MAX_REFUSALS: u32 = 3;
 const THICK: Duration = Duration::from_secs(5);
 /// A connection that waited shows that it still lives.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+/// Who had less time than that to connect, having waited for a place, tells nothing of the server.
+const FAIR: Duration = Duration::from_secs(1);
 /// A server that could not be reached is left alone, twice as long after each failure.
 const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(10);
@@ -118,7 +120,11 @@ impl Server {
     }
 
     async fn open(&self, deadline: Instant) -> Result<(Connection, Mechanism), String> {
-        let connection = self.opener.open(deadline).await.map_err(|cause| self.fail(what(&cause), mend(&cause)))?;
+        let fair = deadline.saturating_duration_since(Instant::now()) >= FAIR.min(self.opener.limits.connect / 4);
+        let connection = self.opener.open(deadline).await.map_err(|cause| match fair {
+            true => self.fail(what(&cause), mend(&cause)),
+            false => what(&cause),
+        })?;
         let Some(mechanism) = Mechanism::of(&connection.extensions) else {
             let offered = connection.extensions.auth.join(" ");
             tokio::spawn(connection.quit());

@@ -20,6 +20,11 @@ pub struct Postfix {
 impl Postfix {
     /// `None` where it cannot run. `settings` are lines of main.cf; certificate and key are PEM files.
     pub async fn start(settings: &str, certificate: &Path, key: &Path) -> Option<Self> {
+        Self::start_with(settings, certificate, key, None).await
+    }
+
+    /// The same, with the file that tells it how Cyrus SASL finds passwords.
+    pub async fn start_with(settings: &str, certificate: &Path, key: &Path, sasl: Option<&str>) -> Option<Self> {
         let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
         if !super::has("/usr/sbin/postfix") || !root {
             eprintln!("SKIPPED: a private Postfix needs postfix installed, and root");
@@ -40,6 +45,11 @@ impl Postfix {
         let (port, implicit_port) = (free_port(), free_port());
         fs::write(dir.join("config/main.cf"), main_cf(path, settings, certificate, key)).unwrap();
         fs::write(dir.join("config/master.cf"), master_cf(port, implicit_port)).unwrap();
+        if let Some(sasl) = sasl {
+            // Debian's looks nowhere else, whatever cyrus_sasl_config_path says.
+            fs::create_dir(dir.join("config/sasl")).unwrap();
+            fs::write(dir.join("config/sasl/smtpd.conf"), sasl).unwrap();
+        }
         let config = format!("{path}/config");
         let output = Command::new("/usr/sbin/postfix").args(["-c", &config, "start"]).output().unwrap();
         assert!(output.status.success(), "postfix start: {}", String::from_utf8_lossy(&output.stderr));
@@ -79,6 +89,13 @@ impl Postfix {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("{text} is not {times} times in the log:\n{}", self.log());
+    }
+
+    /// `stop`, `start` …
+    pub fn control(&self, what: &str) {
+        let config = self.folder.path().join("config");
+        let output = Command::new("/usr/sbin/postfix").arg("-c").arg(config).arg(what).output().unwrap();
+        assert!(output.status.success(), "postfix {what}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     pub fn log(&self) -> String {
