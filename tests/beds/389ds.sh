@@ -73,7 +73,7 @@ nsslapd-allow-anonymous-access: off
 nsslapd-allow-unauthenticated-binds: off
 nsslapd-require-secure-binds: on
 nsslapd-allow-hashed-passwords: on
-nsslapd-sizelimit: 100
+nsslapd-sizelimit: 120
 nsslapd-accesslog-logbuffering: off
 passwordLockout: on
 passwordMaxFailure: 5

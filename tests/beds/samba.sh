@@ -58,9 +58,10 @@ L
 
 # What an administrator enters in altSecurityIdentities, made from what openssl shows.
 issuer_serial() { # FILE
-  local backwards
+  local backwards issuer
   backwards=$(serial "$1" hex | fold -w2 | tac | tr -d '\n' | tr A-F a-f)
-  printf 'X509:<I>C=XX,O=Test, Inc. "East"+L=Köln,OU=PKI,CN=User CA #1<SR>%s' "$backwards" | base64 -w0
+  issuer=$(openssl x509 -in "$1" -noout -issuer -nameopt sname,sep_comma_plus,utf8)
+  printf 'X509:<I>%s<SR>%s' "${issuer#issuer=}" "$backwards" | base64 -w0
 }
 ski() { openssl x509 -in "$1" -noout -ext subjectKeyIdentifier | tail -n 1 | tr -d ' :' | tr A-F a-f; }
 sha1() { openssl x509 -in "$1" -noout -fingerprint -sha1 | sed 's/.*=//; s/://g' | tr A-F a-f; }
@@ -69,7 +70,7 @@ user() { # uid cn password lines
   local dn
   dn=$(printf 'CN=%s,%s' "$2" "${PLACE:-OU=People,$BASE}" | base64 -w0)
   printf 'dn:: %s\nobjectClass: user\nsAMAccountName: %s\nuserPrincipalName: %s@ad.example.test\nmail: %s@example.test\nuserAccountControl: 512\nunicodePwd:: %s\n%b\n' \
-    "$dn" "$1" "$1" "$1" "$(printf '"%s"' "$3" | iconv -t UTF-16LE | base64 -w0)" "${4:-}"
+    "$dn" "$1" "$1" "$1" "$(printf '"%s"' "$3" | iconv -f UTF-8 -t UTF-16LE | base64 -w0)" "${4:-}"
 }
 
 accounts() {
@@ -102,7 +103,7 @@ accounts() {
   group mailers DOE.ALICE.Q.1234567890,OU=People
   group staff mailers,OU=Groups
   for ((i = 1; i <= ${BULK:-120}; i++)); do
-    printf 'dn: CN=BULK.%010d,OU=People,%s\nobjectClass: contact\nmail: bulk%03d@example.test\n\n' $i "$BASE" $i
+    printf 'dn: CN=BULK.%010d,OU=People,%s\nobjectClass: contact\nmail: bulk%05d@example.test\n\n' $i "$BASE" $i
   done
 }
 

@@ -45,6 +45,17 @@ pub enum PasswordMatch {
     Unavailable(String),
 }
 
+/// Whether somebody has a recipient's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecipientMatch {
+    /// Somebody, or several: a list's address is an address too.
+    Known,
+    /// Nobody.
+    Unknown,
+    /// The directory can't answer; for the log.
+    Unavailable(String),
+}
+
 /// Why a password did not do: alike to the client, apart in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WrongPassword {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::answers::{CertificateMatch, PasswordMatch};
+use crate::answers::{CertificateMatch, PasswordMatch, RecipientMatch};
 use crate::cache::CacheHealth;
 use crate::error::Error;
 use crate::file_directory::FileDirectory;
@@ -173,6 +173,23 @@ impl Directory {
     pub async fn explain_presumption(&self, user: &str, now: jiff::Timestamp) -> (PasswordMatch, Vec<Step>) {
         let trace = Trace::listening();
         (self.by_presumption(user, now, &trace).await, trace.steps())
+    }
+
+    /// Whether [`Directory::recipient_query`] can be asked: directory servers need a filter for it.
+    pub fn answers_recipients(&self) -> bool {
+        match &self.source {
+            Source::File(_) => true,
+            Source::Ldap(ldap) => ldap.answers_recipients(),
+        }
+    }
+
+    /// Has anybody this address? `local_part` is without quotes.
+    pub async fn recipient_query(&self, local_part: &str, domain: &str) -> RecipientMatch {
+        let tokens = Tokens::recipient(local_part, domain, jiff::Timestamp::now());
+        match &self.source {
+            Source::File(file) => file.recipient_query(&tokens).await,
+            Source::Ldap(ldap) => ldap.recipient_query(&tokens).await,
+        }
     }
 
     async fn by_certificate(

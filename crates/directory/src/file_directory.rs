@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, WrongPassword};
+use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, WrongPassword};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::password::{Password, Verifier};
@@ -13,7 +13,7 @@ use crate::people_file::{PeopleFile, Reload};
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::step::{Question, SeenEntry, Sight, Step, Trace};
-use crate::template::Template;
+use crate::template::{LoginTemplate, Template};
 use crate::tokens::{Query, Token, Tokens};
 
 /// A people file, ready to be asked.
@@ -24,6 +24,7 @@ pub(crate) struct FileDirectory {
     certificate_tokens: BTreeSet<Token>,
     login_filter: Template,
     allowance: Option<Template>,
+    recipient_filter: Template,
     file: Arc<PeopleFile>,
     verifier: Verifier,
 }
@@ -54,13 +55,21 @@ impl FileDirectory {
             Some(filter) => Some(local("smtp_auth_query.allowance", &filter.get_ref().0, filter.span())?),
             None => None,
         };
+        let recipient_filter = match &settings.recipient_query {
+            Some(query) => local("recipient_query.filter", &query.filter.get_ref().0, query.filter.span())?,
+            None => LoginTemplate::by_address().0,
+        };
         let mut wants = Wants { certificate_by_filter: certificate_filter.is_some(), ..Wants::default() };
-        certificate_filter.iter().chain([&login_filter]).chain(&allowance).for_each(|template| wants.of(template));
+        certificate_filter
+            .iter()
+            .chain([&login_filter, &recipient_filter])
+            .chain(&allowance)
+            .for_each(|template| wants.of(template));
         let file = Arc::new(PeopleFile::open(path.get_ref().clone(), wants)?);
         let verifier = Verifier::new(std::thread::available_parallelism().map_or(1, usize::from));
         let asks = |token: &Token| certificate_filter.as_ref().is_some_and(|filter: &Template| filter.uses(*token));
         let certificate_tokens = Token::of(Query::Certificate).filter(asks).collect();
-        Ok(Self { certificate_filter, certificate_tokens, login_filter, allowance, file, verifier })
+        Ok(Self { certificate_filter, certificate_tokens, login_filter, allowance, recipient_filter, file, verifier })
     }
 
     /// How many people there are.
@@ -160,6 +169,16 @@ impl FileDirectory {
                 answer(login, right)
             }
             Err(error) => PasswordMatch::Unavailable(error),
+        }
+    }
+
+    /// Whether anybody has the address.
+    pub(crate) async fn recipient_query(&self, tokens: &Tokens) -> RecipientMatch {
+        let Ok(filter) = self.recipient_filter.resolve(tokens) else { return RecipientMatch::Unknown };
+        match search(self.file.people(), filter).await {
+            Ok(Found::One(_) | Found::Several) => RecipientMatch::Known,
+            Ok(Found::Nobody) => RecipientMatch::Unknown,
+            Err(error) => RecipientMatch::Unavailable(error),
         }
     }
 

@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 use tokio::time::timeout;
 
 use crate::account::{BindResult, closed};
-use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, WrongPassword};
+use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, WrongPassword};
 use crate::base::Bases;
 use crate::cache::{Cache, CacheHealth, FoundEntries};
 use crate::error::Error;
@@ -48,6 +48,7 @@ pub(crate) struct LdapDirectory {
     login_filter: Template,
     allowance: Option<Template>,
     login_reading: Reading,
+    recipient_filter: Option<Template>,
     proof: Proof,
     notes: Vec<String>,
     places: Places,
@@ -128,6 +129,7 @@ impl LdapDirectory {
             login_filter: login.filter.get_ref().0.clone(),
             allowance: login.allowance.as_ref().map(|allowance| allowance.get_ref().0.clone()),
             login_reading: Reading::new(login.user_id.get_ref(), login.addresses.get_ref(), login.log.get_ref()),
+            recipient_filter: settings.recipient_query.as_ref().map(|query| query.filter.get_ref().0.clone()),
             proof: Proof::new(match login.method.get_ref() {
                 Method::Bind => None,
                 Method::PasswordAttribute(attribute) => Some(attribute.0.clone()),
@@ -295,6 +297,25 @@ impl LdapDirectory {
             Ok(FoundEntries::One(_)) => Allowance::Allowed,
             Ok(FoundEntries::Nobody | FoundEntries::Several) => Allowance::NotAllowed,
             Err(why) => Allowance::Unavailable(why),
+        }
+    }
+
+    pub(crate) fn answers_recipients(&self) -> bool {
+        self.recipient_filter.is_some()
+    }
+
+    /// Whether anybody has the address. `require` is for people who send: an address may be a list's.
+    pub(crate) async fn recipient_query(&self, tokens: &Tokens) -> RecipientMatch {
+        let Some(template) = &self.recipient_filter else {
+            return RecipientMatch::Unavailable(format!("directory {} has no recipient_query", self.name));
+        };
+        let Ok(filter) = template.resolve(tokens) else { return RecipientMatch::Unknown };
+        // "1.1": no attributes (RFC 4511 section 4.5.1.8).
+        let question = self.question(&filter, tokens, &["1.1".to_owned()], !template.uses(Token::Now), None);
+        match self.find(question, Instant::now() + self.timeout).await {
+            Ok(FoundEntries::One(_) | FoundEntries::Several) => RecipientMatch::Known,
+            Ok(FoundEntries::Nobody) => RecipientMatch::Unknown,
+            Err(why) => RecipientMatch::Unavailable(why),
         }
     }
 

@@ -233,6 +233,9 @@ impl Plan<'_> {
         if let Method::PasswordAttribute(attribute) = login.method.get_ref() {
             wanted.add(&attribute.0, "smtp_auth_query.method.password_attribute");
         }
+        if let Some(query) = &settings.recipient_query {
+            wanted.add_filter(query.filter.get_ref().0.filter(), "recipient_query.filter");
+        }
         if let Some(require) = &settings.require {
             wanted.add_filter(require.get_ref().filter(), "require");
         }

@@ -29,7 +29,7 @@ mod filter;
 mod comparison;
 mod tokens;
 
-pub use answers::{Allowance, CertificateMatch, PasswordMatch, Person, WrongPassword};
+pub use answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, WrongPassword};
 pub use base::{Base, Bases};
 pub use cache::CacheHealth;
 pub use directory::Directory;
@@ -43,7 +43,7 @@ pub use people_file::{PeopleFile, Reload};
 pub use server_url::{ServerUrl, ServerUrlError};
 pub use settings::{
     Attribute, Attributes, Bind, CacheSettings, CertificateQuery, ClientCertificate, Kind, Method, Order,
-    RequireTemplate, Scope, Settings, SmtpAuthQuery, Span, UnknownAttributes, UnknownKind,
+    RecipientQuery, RequireTemplate, Scope, Settings, SmtpAuthQuery, Span, UnknownAttributes, UnknownKind,
 };
 pub use step::{Question, SeenEntry, Sight, Step};
 pub use template::{CertificateTemplate, Fault, LoginTemplate, Piece, Template, TemplateError, Value};

@@ -78,6 +78,8 @@ pub struct Settings {
     /// How a user name becomes a person.
     #[serde(default)]
     pub smtp_auth_query: SmtpAuthQuery,
+    /// How a recipient is looked for. For a file it may be left out: the people's addresses say.
+    pub recipient_query: Option<RecipientQuery>,
 }
 
 /// What holds the people.
@@ -130,6 +132,14 @@ pub struct SmtpAuthQuery {
     /// Further attributes, for the log.
     #[serde(default = "none")]
     pub log: Spanned<Attributes>,
+}
+
+/// `[directory.NAME.recipient_query]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipientQuery {
+    /// Matches whoever has the address; `{u}`, `{d}` and `{a}` are its parts and the whole of it.
+    pub filter: Spanned<LoginTemplate>,
 }
 
 impl Default for SmtpAuthQuery {
@@ -282,6 +292,7 @@ impl Settings {
             ("smtp_auth_query.filter", written(&login.filter)),
             ("smtp_auth_query.allowance", present(login.allowance.as_ref())),
             ("smtp_auth_query.method.password_attribute", written(&login.method)),
+            ("recipient_query.filter", self.recipient_query.as_ref().map(|query| query.filter.span())),
         ];
         let written = |(key, place): Place| place.map(|place| (key, place));
         Places(self.of_servers().into_iter().chain(of_both).filter_map(written).collect())

@@ -124,10 +124,18 @@ impl TryFrom<String> for CertificateTemplate {
     }
 }
 
-/// A template in the configuration of an SMTP AUTH query or an allowance.
+/// A template in the configuration of an SMTP AUTH query, an allowance or a recipient query.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct LoginTemplate(pub Template);
+
+impl LoginTemplate {
+    /// `(mail={a})`
+    pub(crate) fn by_address() -> Self {
+        let filter = Filter::Equal("mail".to_owned(), vec![Piece::Token(Token::Address)]);
+        Self(Template { text: "(mail={a})".to_owned(), filter })
+    }
+}
 
 /// `(uid={u})`
 impl Default for LoginTemplate {
@@ -419,7 +427,7 @@ impl<'a> Parser<'a> {
             Ok(token) => {
                 let query = match self.query {
                     Query::Certificate => "a certificate query",
-                    Query::SmtpAuth => "an SMTP AUTH query or an allowance",
+                    Query::SmtpAuth => "an SMTP AUTH query, an allowance or a recipient query",
                 };
                 self.fault(at, format!("{{{token}}} never has a value in {query}; known here are {known}"));
             }

@@ -71,7 +71,7 @@ pub enum Token {
 pub enum Query {
     /// Who is this certificate?
     Certificate,
-    /// Who is this user name, or may this user name use SMTP AUTH?
+    /// Who is this user name, or may this user name use SMTP AUTH? Or: who has this address?
     SmtpAuth,
 }
 
@@ -214,6 +214,16 @@ impl Tokens {
             }
             None => tokens.set(Token::User, typed),
         }
+        tokens
+    }
+
+    /// The tokens of a recipient query: an address, without the quotes of its local part, and the time.
+    pub(crate) fn recipient(local_part: &str, domain: &str, now: jiff::Timestamp) -> Self {
+        let mut tokens = Self::new();
+        tokens.set_now(now);
+        tokens.set(Token::Address, format!("{local_part}@{domain}"));
+        tokens.set(Token::User, local_part);
+        tokens.set(Token::Domain, domain);
         tokens
     }
 

@@ -57,6 +57,28 @@ fn people() -> String {
     .concat()
 }
 
+#[tokio::test]
+async fn recipients_are_known_by_their_addresses_or_by_a_filter() {
+    use RecipientMatch::{Known, Unknown};
+    let by_address = bed(&people(), "");
+    let by_filter = bed(&people(), "recipient_query.filter = \"(|(mail={a})(&(uid={u})(caccn=*)))\"");
+    assert!(by_address.directory.answers_recipients());
+    for (local_part, domain, address, filter) in [
+        ("alice", "example.mil", Known, Known),
+        ("ALICE", "Example.mil", Known, Known),
+        ("alice", "elsewhere.mil", Unknown, Known),
+        ("bob", "elsewhere.mil", Unknown, Unknown),
+        ("card-only", "example.mil", Unknown, Unknown),
+        ("*", "example.mil", Unknown, Unknown),
+        ("*)(uid=*", "example.mil", Unknown, Unknown),
+        ("", "example.mil", Unknown, Unknown),
+        ("alice\0", "example.mil", Unknown, Unknown),
+    ] {
+        assert_eq!(by_address.directory.recipient_query(local_part, domain).await, address, "{local_part:?} {domain}");
+        assert_eq!(by_filter.directory.recipient_query(local_part, domain).await, filter, "{local_part:?} {domain}");
+    }
+}
+
 fn wrong(why: WrongPassword) -> PasswordMatch {
     PasswordMatch::Wrong(why)
 }

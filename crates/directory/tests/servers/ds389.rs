@@ -1,10 +1,8 @@
 //! 389 Directory Server, of the family of Oracle's: one server, and what is asked of it step by step.
 
-use std::time::Instant;
-
 use postern_directory::{CertificateMatch, FindingState, Token, Tokens};
 
-use crate::bed::{Bed, Family, SUFFIX};
+use crate::bed::{Family, SUFFIX};
 use crate::hostile::hostile;
 
 const ALICE: &str = "DOE.ALICE.Q.1234567890";
@@ -17,6 +15,7 @@ async fn as_389_answers() {
     the_certificate_itself(&server).await;
     bases_and_references(&server).await;
     several_and_groups(&server).await;
+    everybody_by_pages(&server).await;
     passwords_by_bind(&server).await;
     allowances(&server).await;
     a_misspelt_allowance(&server).await;
@@ -133,6 +132,16 @@ async fn several_and_groups(server: &Family) {
     assert_eq!(bed.password("erin", "erin-pw").await, "unknown user");
 }
 
+async fn everybody_by_pages(server: &Family) {
+    server.step("05 everybody by pages");
+    let people = server.directory("", BY_NAME).everybody().await;
+    // More than the 120 that the server gives at once; pages must be smaller than that, not as large.
+    assert!(people.len() > 120, "{}", people.len());
+    let of = |uid: &str| people.iter().find(|one| one.dn.starts_with(&format!("uid={uid},"))).unwrap();
+    assert_eq!(of("alice").certificates, [std::fs::read(server.pki("alice.der")).unwrap()]);
+    assert_eq!((of("carol").certificates.len(), of("grace").certificates.len()), (2, 0));
+}
+
 /// Lines of the server's own account of what it was asked.
 fn logged(server: &Family, text: &str) -> usize {
     let log = std::fs::read(server.path("log/access")).unwrap();
@@ -140,7 +149,7 @@ fn logged(server: &Family, text: &str) -> usize {
 }
 
 async fn passwords_by_bind(server: &Family) {
-    server.step("05 passwords by bind");
+    server.step("06 passwords by bind");
     let bed = server.directory("", "");
     for (user, password, expected) in [
         ("alice", "alice-pw", "alice NotConfigured"),
@@ -175,7 +184,7 @@ async fn passwords_by_bind(server: &Family) {
 }
 
 async fn allowances(server: &Family) {
-    server.step("06 allowances");
+    server.step("07 allowances");
     let bed = server.directory(
         "",
         "[smtp_auth_query]\nallowance = \"(&(uid={u})(|(!(caccn=*))(cacexempt=*)(cacemergency>={t})))\"\n",
@@ -199,7 +208,7 @@ async fn allowances(server: &Family) {
 }
 
 async fn a_misspelt_allowance(server: &Family) {
-    server.step("07 a misspelt allowance");
+    server.step("08 a misspelt allowance");
     let misspelt = "[smtp_auth_query]\nallowance = \"(|(!(cacnn=*))(cacexempt=*))\"\n";
     let bed = server.directory("", misspelt);
     let answer = bed.password("alice", "alice-pw").await;
@@ -218,7 +227,7 @@ async fn a_misspelt_allowance(server: &Family) {
 
 /// As this server's own `pwdhash` hashes them.
 async fn passwords_by_attribute(server: &Family) {
-    server.step("08 passwords by attribute");
+    server.step("09 passwords by attribute");
     let bed = server.directory("", "[smtp_auth_query]\nmethod = { password_attribute = \"userPassword\" }\n");
     let binds = logged(server, "BIND dn=\"uid=");
     let schemes = [
@@ -257,7 +266,7 @@ async fn alice(server: &Family, more: &str) -> String {
 }
 
 async fn transport(server: &Family) {
-    server.step("09 transport");
+    server.step("10 transport");
     let plain = format!("servers = [{:?}]", server.info("URL"));
     assert_eq!(alice(server, &format!("{plain}\nstarttls = true")).await, "alice NotConfigured");
     let stranger = format!("ca = {:?}", server.pki("stranger.pem"));
@@ -273,7 +282,7 @@ async fn transport(server: &Family) {
 }
 
 async fn binds_of_the_gateway(server: &Family) {
-    server.step("10 binds of the gateway");
+    server.step("11 binds of the gateway");
     let own = format!(
         "bind = \"external\"\nclient_certificate = {{ certificate = {:?}, key = {:?} }}",
         server.pki("gateway.pem"),
@@ -298,7 +307,7 @@ async fn binds_of_the_gateway(server: &Family) {
 }
 
 async fn too_many_wrong_passwords(server: &Family) {
-    server.step("11 too many wrong passwords");
+    server.step("12 too many wrong passwords");
     let bed = server.directory("", "");
     let mut answers = Vec::new();
     for password in ["1", "2", "3", "4", "5", "6", "lockable-pw"] {
@@ -310,7 +319,7 @@ async fn too_many_wrong_passwords(server: &Family) {
 }
 
 async fn hostile_values(server: &Family) {
-    server.step("12 hostile values");
+    server.step("13 hostile values");
     let filter = "(&(objectClass=inetOrgPerson)(|(caccn={cn})(uid={cn})(cn={cn}))(!(o={cn})))";
     let tables = format!(
         "[certificate_query]\nfilter = {filter:?}\n[smtp_auth_query]\nfilter = \"(|(uid={{u}})(mail={{a}}))\"\n\
@@ -333,7 +342,7 @@ async fn hostile_values(server: &Family) {
 }
 
 async fn killed_and_back(server: &mut Family) {
-    server.step("13 killed and back");
+    server.step("14 killed and back");
     let bed = server.directory("", &format!("cache = {{ positive = \"0s\", negative = \"0s\" }}\n{BY_NAME}"));
     assert_eq!(bed.by_name(ALICE).await, "alice");
     assert_eq!(bed.password("alice", "alice-pw").await, "alice NotConfigured");
@@ -342,19 +351,6 @@ async fn killed_and_back(server: &mut Family) {
         assert!(answer.starts_with("unavailable"), "{answer}");
     }
     server.run();
-    until_alice(&bed).await;
+    bed.comes_back(ALICE, "alice").await;
     server.step("done");
-}
-
-/// All that comes before her must be a temporary failure.
-pub(crate) async fn until_alice(bed: &Bed) {
-    let end = Instant::now() + std::time::Duration::from_secs(30);
-    loop {
-        let answer = bed.by_name(ALICE).await;
-        if answer == "alice" {
-            return;
-        }
-        assert!(answer.starts_with("unavailable") && Instant::now() < end, "{answer}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
 }

@@ -1,5 +1,5 @@
-//! Directories against the servers that people run: OpenLDAP always, 389 and Active Directory where `DIRECTORY_BEDS` says
-//! so (see `run`).
+//! Directories against the servers that people run: OpenLDAP, 389 Directory Server and Active Directory, each started by
+//! the tests themselves (`tests/beds` at the top of the repository).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bed;

@@ -42,6 +42,33 @@ async fn one_nobody_several() {
     assert_eq!(slapd.logged("SRCH base=\"ou=people"), before);
 }
 
+/// An address is known however many entries have it; what the servers can't say is no "unknown".
+#[tokio::test]
+async fn recipients() {
+    use postern_directory::RecipientMatch;
+    let mut slapd = Slapd::start();
+    let asking = |filter: &str| slapd.directory("", &format!("[recipient_query]\nfilter = {filter:?}\n"));
+    let (by_mail, by_all) = (asking("(mail={a})"), asking("(|(mail={a})(caccn={u}.*))"));
+    let silent = slapd.directory("", "");
+    assert!(by_mail.0.answers_recipients() && !silent.0.answers_recipients());
+    assert!(matches!(silent.0.recipient_query("alice", "example.test").await, RecipientMatch::Unavailable(_)));
+    for (bed, local_part, domain, known) in [
+        (&by_mail, "a.doe", "example.test", true),
+        (&by_mail, "A.DOE", "EXAMPLE.test", true),
+        (&by_mail, "nobody", "example.test", false),
+        (&by_mail, "*", "example.test", false),
+        (&by_mail, "a.doe@example.test)(mail=*", "x", false),
+        (&by_all, "TWIN", "example.test", true),
+    ] {
+        let expected = if known { RecipientMatch::Known } else { RecipientMatch::Unknown };
+        assert_eq!(bed.0.recipient_query(local_part, domain).await, expected, "{local_part}@{domain}");
+    }
+    // From memory, however the server fares.
+    slapd.kill();
+    assert_eq!(by_mail.0.recipient_query("a.doe", "example.test").await, RecipientMatch::Known);
+    assert!(matches!(by_mail.0.recipient_query("b.roe", "example.test").await, RecipientMatch::Unavailable(_)));
+}
+
 #[tokio::test]
 async fn addresses_and_the_certificate_itself() {
     let slapd = Slapd::start();
