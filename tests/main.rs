@@ -13,3 +13,4 @@ mod t06_crash;
 mod t07_operating;
 mod t08_commands;
 mod t09_revocation;
+mod t10_directories;

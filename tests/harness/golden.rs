@@ -30,3 +30,23 @@ pub(crate) fn differs(path: &str, got: &str) -> Option<String> {
         }
     }
 }
+
+/// With N for what was measured in milliseconds.
+pub(crate) fn without_milliseconds(text: &str) -> String {
+    let mut parts: Vec<&str> = text.split(" ms").collect();
+    let last = parts.pop().unwrap_or_default();
+    let measured = |c: char| c.is_ascii_digit() || c == '.';
+    let parts = parts.iter().map(|part| format!("{}N ms", part.trim_end_matches(measured)));
+    parts.collect::<String>() + last
+}
+
+/// With NOW for what `{t}` became in an allowance.
+pub(crate) fn without_now(text: &str) -> String {
+    const BEFORE: &str = "cacemergency>=";
+    let now = |part: &str| format!("{BEFORE}NOW{}", part.trim_start_matches(|c: char| c.is_ascii_digit() || c == 'Z'));
+    let (first, rest) = text.split_once(BEFORE).unwrap_or((text, ""));
+    match rest {
+        "" => first.to_owned(),
+        rest => first.to_owned() + &rest.split(BEFORE).map(now).collect::<String>(),
+    }
+}

@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 pub(crate) mod golden;
 pub(crate) mod peers;
 pub(crate) mod postfix;
+pub(crate) mod slapd;
 pub(crate) mod world;
 
 pub(crate) use delivered::Delivered;

@@ -29,6 +29,9 @@ pub(crate) fn command(program: &str) -> Command {
 /// What a program said, and whether it was content.
 pub(crate) struct Said {
     pub(crate) success: bool,
+    /// The code that it exited with; -1 when a signal ended it.
+    pub(crate) code: i32,
+    /// Standard output, then standard error.
     pub(crate) text: String,
 }
 
@@ -48,5 +51,5 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Said {
 
 fn said(output: Output) -> Said {
     let text = [output.stdout, output.stderr].map(|octets| String::from_utf8_lossy(&octets).into_owned()).concat();
-    Said { success: output.status.success(), text }
+    Said { success: output.status.success(), code: output.status.code().unwrap_or(-1), text }
 }

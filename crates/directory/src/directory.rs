@@ -60,6 +60,14 @@ impl Directory {
         }
     }
 
+    /// Whether a certificate can be anybody's here.
+    pub fn has_certificate_query(&self) -> bool {
+        match &self.source {
+            Source::File(_) => true,
+            Source::Ldap(ldap) => ldap.has_certificate_query(),
+        }
+    }
+
     /// What an administrator should look at, though it is no error: attributes that a filter names and nobody has,
     /// certificates that two people have …
     pub fn notes(&self) -> Vec<String> {

@@ -143,6 +143,10 @@ impl LdapDirectory {
         self.notes.clone()
     }
 
+    pub(crate) fn has_certificate_query(&self) -> bool {
+        self.certificate.is_some()
+    }
+
     pub(crate) fn certificate_query_uses(&self, token: Token) -> bool {
         self.certificate.as_ref().is_some_and(|question| question.filter.uses(token))
     }

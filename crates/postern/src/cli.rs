@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -30,7 +31,7 @@ pub(crate) enum Command {
     ///
     /// All problems are reported at once, each with file, line, column, key and what would be right. Exits with 1 when
     /// there is an error, with 0 when there are only warnings or nothing.
-    Check(ConfigFile),
+    Check(Check),
     /// Show the gateway at work: a throw-away PKI, a next hop, and a tour through the front door.
     ///
     /// Needs no configuration and no other server, and talks to nobody but this machine.
@@ -45,6 +46,9 @@ pub(crate) enum Command {
     /// Asks the running gateway; where there is none, the command reads the lists itself.
     #[command(subcommand)]
     Crl(CrlCommand),
+    /// Ask directories as sessions do, look everybody's certificate up, and look after the running gateway's servers.
+    #[command(subcommand)]
+    Directory(DirectoryCommand),
     /// Make a password hash (Argon2id) for a people file.
     ///
     /// The password is asked for on a terminal, and read as one line from standard input elsewhere.
@@ -120,6 +124,100 @@ pub(crate) enum CrlCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum DirectoryCommand {
+    /// Ask a directory as a session would, and show each step.
+    ///
+    /// Connects to every server, binds, and looks the schema and the bases up; then asks whose the certificate or the user
+    /// name is: the filters as they were sent, the server that answered and its time, the entry, and in words what a
+    /// session would do. Needs no gateway that runs, and of the configuration only that directory.
+    ///
+    /// Exits with 0 when all is well and the answer is one person who would be let in, with 2 when the answer is no, with
+    /// 1 when a server or the directory cannot answer.
+    Test(DirectoryTest),
+    /// Walk over everybody in a directory: whose certificate is expired, revoked, invalid, somebody else's, or missing.
+    ///
+    /// Reads the certificates that the entries hold (userCertificate) and judges each as a session would: path, revocation,
+    /// and whom the certificate query finds by it. Who holds several is as well off as with the best of them. Entries
+    /// that only describe a card (caccn, cacserial …) hold no certificate that could be judged, and are told as such. Who
+    /// has neither is missing, unless the allowance lets a password do.
+    ///
+    /// Exits with 0 when nobody needs attention, with 2 when somebody does, with 1 when not everybody could be judged.
+    Audit(DirectoryAudit),
+    /// Show how the running gateway's directory servers fare, and what it remembers of them.
+    ///
+    /// Exits with 1 when a server is down, or no gateway runs.
+    Status {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let the running gateway forget what directory servers answered.
+    Flush {
+        /// The directory's name; all when absent.
+        name: Option<String>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DirectoryTest {
+    /// The directory's name in the configuration.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Ask whose certificate this is; PEM or DER, the first of several.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Ask whose user name this is. Without a password, the right one is supposed.
+    #[arg(long, value_name = "NAME", conflicts_with = "certificate")]
+    pub(crate) user: Option<String>,
+    /// Ask for the user's password on the terminal, and let the directory prove it.
+    #[arg(long, requires = "user")]
+    pub(crate) password: bool,
+    /// Let the directory prove the password on the first line of this file.
+    #[arg(long, value_name = "FILE", requires = "user", conflicts_with = "password", value_hint = ValueHint::FilePath)]
+    pub(crate) password_file: Option<PathBuf>,
+    /// As if it were this instant: 2026-11-24T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) at: Option<pki::Time>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DirectoryAudit {
+    /// The directory's name in the configuration.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The trust by which certificates are judged.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) trust: String,
+    /// Certificates that end within this time are told.
+    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = humantime::parse_duration)]
+    pub(crate) expiring: Duration,
+    /// Write a line for everybody as CSV; `-` is standard output.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) csv: Option<PathBuf>,
+    /// Write everybody with each of their certificates as JSON; `-` is standard output.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) json: Option<PathBuf>,
+    /// Only people who match this filter (RFC 4515); when absent, all whom the SMTP AUTH query could find.
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+    /// Only people below this name; when absent, below the directory's bases.
+    #[arg(long, value_name = "DN")]
+    pub(crate) base: Option<String>,
+    /// As if it were this instant: 2026-11-24T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) at: Option<pki::Time>,
+}
+
 fn instant(text: &str) -> Result<pki::Time, String> {
     pki::Time::from_rfc3339(text).ok_or_else(|| "not an instant: write 2026-11-24T12:00:00Z".to_owned())
 }
@@ -129,6 +227,15 @@ pub(crate) struct ConfigFile {
     /// The configuration file; relative paths in it start from its folder.
     #[arg(long, short, value_name = "FILE", default_value = "/etc/postern/postern.toml", value_hint = ValueHint::FilePath)]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Connect to directory servers too, and look at their schema and bases.
+    #[arg(long)]
+    pub(crate) connect: bool,
 }
 
 #[derive(Debug, Args)]

@@ -54,6 +54,8 @@ pub(crate) struct Reading {
     pub(crate) configuration: Option<Configuration>,
     /// In the order of the file.
     pub(crate) problems: Vec<Problem>,
+    /// For problems that show later; `None` where the file could not be read.
+    pub(crate) place: Option<Place>,
 }
 
 /// Larger than any configuration, and small enough to be read whole.
@@ -63,7 +65,7 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 pub(crate) fn read(file: &Path) -> Reading {
     let text = match read_text(file) {
         Ok(text) => text,
-        Err(problem) => return Reading { configuration: None, problems: vec![problem] },
+        Err(problem) => return Reading { configuration: None, problems: vec![problem], place: None },
     };
     let place = Place::new(file, &text);
     let document = document::read::<Settings>(&place, &text);
@@ -76,7 +78,33 @@ pub(crate) fn read(file: &Path) -> Reading {
     });
     problems.sort_by_key(Problem::place);
     let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
-    Reading { configuration: configuration.filter(|_| !refused), problems }
+    Reading { configuration: configuration.filter(|_| !refused), problems, place: Some(place) }
+}
+
+/// One directory of a file, whatever else is wrong there: it can be tried before the rest is written. Blocks.
+pub(crate) fn directory(file: &Path, name: &str) -> Result<Arc<Directory>, Vec<Problem>> {
+    let text = read_text(file).map_err(|problem| vec![problem])?;
+    let place = Place::new(file, &text);
+    let document = document::read::<Settings>(&place, &text);
+    let Some(settings) = document.settings else { return Err(document.problems) };
+    let key = format!("directory.{name}");
+    let mut problems = document.problems;
+    problems.retain(|problem| problem.is_about(&key));
+    let mut assembly = assembly::Assembly::new(&place, &document.struck);
+    let found = match settings.directory.get(name) {
+        Some(settings) => assembly.directory(name, settings),
+        None if problems.is_empty() => {
+            let names: Vec<String> = settings.directory.keys().cloned().collect();
+            let message = format!("there is no [directory.{name}]");
+            return Err(vec![Problem::error(None, "", &message).mend(format!("there are: {}", names.join(", ")))]);
+        }
+        None => None,
+    };
+    problems.extend(assembly.into_problems().into_iter().filter(|problem| problem.severity == Severity::Error));
+    match (found, problems.iter().all(|problem| problem.severity != Severity::Error)) {
+        (Some(directory), true) => Ok(directory),
+        _ => Err(problems),
+    }
 }
 
 /// Where a gateway with this configuration keeps its state, without reading anything that the file names.

@@ -3,14 +3,17 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use directory::Directory;
 use pki::CrlStore;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
+use crate::directories::{self, DirectoryAnswer, DirectoryRequest};
 use crate::lists::{self, ListAnswer, ListRequest};
 
 /// What can be asked.
@@ -18,12 +21,15 @@ use crate::lists::{self, ListAnswer, ListRequest};
 pub(crate) enum Request {
     /// About CRLs.
     Crl(ListRequest),
+    /// About directories.
+    Directory(DirectoryRequest),
 }
 
 /// What is answered.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Crl(ListAnswer),
+    Directory(DirectoryAnswer),
     /// The line was no request.
     NotUnderstood(String),
 }
@@ -39,20 +45,27 @@ fn socket(state_dir: &Path) -> PathBuf {
     state_dir.join("control.sock")
 }
 
+/// What requests are about.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) crls: CrlStore,
+    pub(crate) directories: Arc<[Arc<Directory>]>,
+}
+
 /// Answers for as long as it is polled.
-pub(crate) async fn serve(state_dir: &Path, crls: &CrlStore) {
+pub(crate) async fn serve(state_dir: &Path, asked: Asked) {
     let listener = match listen(&socket(state_dir)) {
         Ok(listener) => listener,
         Err(error) => {
-            return tracing::error!(%error, "the control socket cannot be opened; `postern crl` will not see this gateway");
+            return tracing::error!(%error, "the control socket cannot be opened; commands will not see this gateway");
         }
     };
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let crls = crls.clone();
+                let asked = asked.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = answer(stream, &crls).await {
+                    if let Err(error) = answer(stream, &asked).await {
                         tracing::debug!(%error, "control");
                     }
                 });
@@ -76,12 +89,13 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn answer(stream: UnixStream, crls: &CrlStore) -> io::Result<()> {
+async fn answer(stream: UnixStream, asked: &Asked) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     timeout(PATIENCE, (&mut stream).take(MAX_REQUEST).read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Crl(request)) => Answer::Crl(lists::answer(crls, request).await),
+        Ok(Request::Crl(request)) => Answer::Crl(lists::answer(&asked.crls, request).await),
+        Ok(Request::Directory(request)) => Answer::Directory(directories::answer(&asked.directories, request)),
         Err(error) => Answer::NotUnderstood(error.to_string()),
     };
     let mut text = serde_json::to_vec(&answer)?;

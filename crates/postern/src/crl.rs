@@ -17,11 +17,12 @@ pub(crate) fn crl(command: &CrlCommand) -> ExitCode {
         CrlCommand::Check { config, serial } => (config, ListRequest::Check(serial.clone())),
     };
     run::block_on(async {
-        let answered = match ask(&config.config, Request::Crl(request)).await {
+        let answered = match ask(&config.config, request).await {
             Ok(answered) => answered,
             Err(code) => return code,
         };
         match (answered, command) {
+            (Answer::Directory(_), _) => fail("the gateway answers another question"),
             (Answer::NotUnderstood(why), _) => fail(&format!("the gateway is of another version: {why}")),
             (Answer::Crl(ListAnswer::Refused(why)), _) => fail(&why),
             (Answer::Crl(ListAnswer::Listed(rows)), _) => print_listed(&rows),
@@ -32,17 +33,16 @@ pub(crate) fn crl(command: &CrlCommand) -> ExitCode {
 }
 
 /// A gateway that runs is asked before anything else is read: it has the lists in memory already.
-async fn ask(config: &Path, request: Request) -> Result<Answer, ExitCode> {
+async fn ask(config: &Path, request: ListRequest) -> Result<Answer, ExitCode> {
     let file = run::enter_folder(config).map_err(|problem| run::refuse(&[problem]))?;
     if let Some(state_dir) = config::state_dir(&file) {
-        match control::ask(&state_dir, &request).await {
+        match control::ask(&state_dir, &Request::Crl(request.clone())).await {
             Ok(Some(answered)) => return Ok(answered),
             Ok(None) => eprintln!("no gateway runs on {}: read by this command itself", state_dir.display()),
             Err(error) => return Err(fail(&format!("the gateway does not answer: {error}"))),
         }
     }
     let (_, configuration) = run::load(&file)?;
-    let Request::Crl(request) = request;
     Ok(Answer::Crl(lists::answer(configuration.knowledge.crls(), request).await))
 }
 

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Configuration, ListenerPlan};
 use crate::control;
+use crate::directories;
 use crate::stapling;
 
 /// Why the gateway does not start, or a reload is refused.
@@ -215,7 +216,14 @@ fn watch(
             }
         };
         let crls = knowledge.crls();
-        tokio::join!(files, crls.run(), stapling::run(&key, knowledge.ocsp()), control::serve(&state_dir, crls));
+        let asked = control::Asked { crls: crls.clone(), directories: directories.clone().into() };
+        tokio::join!(
+            files,
+            directories::look(&directories),
+            crls.run(),
+            stapling::run(&key, knowledge.ocsp()),
+            control::serve(&state_dir, asked)
+        );
     })
 }
 

@@ -6,7 +6,7 @@ use pki::{CrlStore, Serial, SourceStatus, Time};
 use serde::{Deserialize, Serialize};
 
 /// What can be asked about lists.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ListRequest {
     Sources,
     /// All sources, or the one of this name.

@@ -3,12 +3,14 @@
 mod demo_command;
 mod explain;
 mod certificate;
+mod directory_command;
 mod crl;
 mod run;
 mod small_commands;
 mod gateway;
 mod control;
 mod lists;
+mod directories;
 mod stapling;
 mod table;
 mod logging;
@@ -24,11 +26,12 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(config) => run::run(&config.config),
-        Command::Check(config) => run::check(&config.config),
+        Command::Check(check) => run::check(&check.config.config, check.connect),
         Command::Demo(demo) => demo_command::demo(&demo),
         Command::Explain(explain) => explain::explain(&explain),
         Command::Certificate(command) => certificate::certificate(&command),
         Command::Crl(command) => crl::crl(&command),
+        Command::Directory(command) => directory_command::directory(&command),
         Command::Password => small_commands::password(),
         Command::Completions { shell } => small_commands::completions(shell),
         Command::Manual { dir } => small_commands::manual(&dir),

@@ -9,20 +9,40 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::problem::{Problem, Severity};
 use crate::config::{self, Configuration};
+use crate::directories;
 use crate::gateway::Gateway;
 use crate::logging;
 
-/// Reports what is wrong with a configuration, or that nothing is.
-pub(crate) fn check(file: &Path) -> ExitCode {
+/// Reports what is wrong with a configuration, or that nothing is; with `connect`, also with the directory servers.
+pub(crate) fn check(file: &Path, connect: bool) -> ExitCode {
     let file = match enter_folder(file) {
         Ok(file) => file,
         Err(problem) => return refuse(&[problem]),
     };
     let reading = config::read(&file);
-    for problem in &reading.problems {
+    if !connect {
+        return tell(&file, &reading.problems);
+    }
+    let (Some(configuration), Some(place)) = (reading.configuration, reading.place) else {
+        eprintln!("servers are asked when there are no errors");
+        return tell(&file, &reading.problems);
+    };
+    let mut problems = reading.problems;
+    block_on(async move {
+        for directory in &configuration.directories {
+            problems.extend(directories::connect(directory, &place).await);
+        }
+        problems.sort_by_key(Problem::place);
+        tell(&file, &problems)
+    })
+}
+
+/// Prints problems, and how many there are.
+fn tell(file: &Path, problems: &[Problem]) -> ExitCode {
+    for problem in problems {
         println!("{problem}\n");
     }
-    let count = |severity| reading.problems.iter().filter(|problem| problem.severity == severity).count();
+    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     println!("{}: {errors} errors, {warnings} warnings", file.display());
     if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

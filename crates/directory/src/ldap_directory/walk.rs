@@ -168,6 +168,7 @@ fn limit_mend(code: i32) -> &'static str {
             "; raise the server's limit for the gateway's account (OpenLDAP: olcLimits … size.prtotal=unlimited; \
              389: nsSizeLimit and nsLookThroughLimit of that account)"
         }
+        32 => "; there is no such base, or it is not for the gateway's eyes",
         12 => "; the server gives no pages (RFC 2696), and without them nobody is walked over",
         _ => "",
     }

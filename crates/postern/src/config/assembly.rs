@@ -244,16 +244,23 @@ impl<'a> Assembly<'a> {
     }
 
     fn directories(&mut self, settings: &Named<directory::Settings>) -> Parts<Arc<Directory>> {
-        self.each("directory", settings, |this, name, settings| {
-            let key = format!("directory.{name}");
-            let directory = Directory::open(name, settings.get_ref())
-                .map_err(|error| this.error(settings.span(), &key, error))
-                .ok()?;
-            for note in directory.notes() {
-                this.problems.push(Problem::warning(this.place.at(Some(settings.span())), &key, &note));
+        self.each("directory", settings, |this, name, settings| this.directory(name, settings))
+    }
+
+    /// Opens a directory; no server is asked.
+    pub(super) fn directory(&mut self, name: &str, settings: &Spanned<directory::Settings>) -> Option<Arc<Directory>> {
+        let key = format!("directory.{name}");
+        let opened = Directory::open(name, settings.get_ref()).map_err(|error| match error {
+            directory::Error::Setting { key: below, span, text, .. } => {
+                self.error(span, &format!("{key}.{below}"), text);
             }
-            Some(Arc::new(directory))
-        })
+            error => self.error(settings.span(), &key, error),
+        });
+        let directory = opened.ok()?;
+        for note in directory.notes() {
+            self.problems.push(Problem::warning(self.place.at(Some(settings.span())), &key, &note));
+        }
+        Some(Arc::new(directory))
     }
 
     fn forwards(&mut self, settings: &Named<auth::ForwardSettings>, hostname: Option<&Domain>) -> Parts<Arc<Forward>> {

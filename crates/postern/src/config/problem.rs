@@ -79,6 +79,11 @@ impl Problem {
         self
     }
 
+    /// Whether it is about this key, or one below it.
+    pub(crate) fn is_about(&self, key: &str) -> bool {
+        self.key.strip_prefix(key).is_some_and(|below| below.is_empty() || below.starts_with('.'))
+    }
+
     /// Line and column: sorts problems by place.
     pub(crate) fn place(&self) -> (usize, usize) {
         self.position.as_ref().map_or((0, 0), |position| (position.line, position.column))

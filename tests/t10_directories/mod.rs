@@ -1,0 +1,3 @@
+//! Directory servers as the gateway and its administrators meet them.
+
+mod commands;
