@@ -32,6 +32,8 @@ pub(crate) struct Configuration {
     pub(crate) knowledge: pki::Knowledge,
     pub(crate) directories: Vec<Arc<Directory>>,
     pub(crate) listeners: Vec<ListenerPlan>,
+    /// `None` where no sender group names hosts.
+    pub(crate) names: Option<session::Names>,
     pub(crate) courier: delivery::Courier,
     pub(crate) spool: spool::Settings,
 }
@@ -44,6 +46,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) implicit_tls: ListenerTls,
     pub(crate) proxy_protocol_from: Vec<AddressRange>,
     pub(crate) groups: SenderGroups,
+    pub(crate) max_connections: u32,
+    pub(crate) recipients: Option<session::Recipients>,
     pub(crate) profile: Option<Arc<auth::Profile>>,
     pub(crate) tls: TlsContext,
 }

@@ -68,7 +68,8 @@ impl Explanation {
         arguments: &Explain,
         chain: Option<Vec<CertificateDer<'static>>>,
     ) -> Result<Self, Failure> {
-        let policy::Classified { group, policy, .. } = listener.groups.classify(&policy::Client::unnamed(arguments.client));
+        let policy::Classified { group, policy, .. } =
+            listener.groups.classify(&policy::Client::unnamed(arguments.client));
         let no_rules = session::no_rules();
         let rules = listener.profile.as_ref().map_or(no_rules, |profile| &profile.rules);
         let asked = policy.verify_client_certificate && rules.certificate.is_some() && !arguments.without_tls;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use directory::{Directory, Reload};
 use pki::Knowledge;
-use session::{Connections, Listener, Server, ServerKey, Serving};
+use session::{Connections, Hours, Listener, Server, ServerKey, Serving};
 use spool::{RecoveryReport, Spool, SpoolError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,7 @@ pub(crate) struct Gateway {
     listeners: HashMap<(String, SocketAddr), Listener>,
     sessions: TaskTracker,
     connections: Arc<Connections>,
+    hours: Arc<Hours>,
     spool: Spool,
     /// No new sessions, and the old ones to end.
     stop: CancellationToken,
@@ -69,6 +70,7 @@ impl Gateway {
             listeners: HashMap::new(),
             sessions: TaskTracker::new(),
             connections: Arc::default(),
+            hours: Arc::default(),
             spool,
             stop: CancellationToken::new(),
             stop_timeout: configuration.limits.stop_timeout,
@@ -81,18 +83,25 @@ impl Gateway {
                 configuration.state_dir,
             ),
         };
-        let server = gateway.server(configuration.limits, configuration.trace);
+        let server = gateway.server(configuration.limits, configuration.trace, configuration.names);
         gateway.listen(configuration.listeners, &server).await?;
         Ok(gateway)
     }
 
-    fn server(&self, limits: session::Limits, trace: session::TraceSettings) -> Arc<Server> {
+    fn server(
+        &self,
+        limits: session::Limits,
+        trace: session::TraceSettings,
+        names: Option<session::Names>,
+    ) -> Arc<Server> {
         Arc::new(Server {
             hostname: self.hostname.clone(),
             limits,
             trace,
             spool: self.spool.clone(),
             connections: Arc::clone(&self.connections),
+            hours: Arc::clone(&self.hours),
+            names,
             stop: self.stop.clone(),
         })
     }
@@ -142,7 +151,7 @@ impl Gateway {
         if configuration.state_dir != self.state_dir {
             return Err(GatewayError::NeedsRestart("state_dir"));
         }
-        let server = self.server(configuration.limits.clone(), configuration.trace);
+        let server = self.server(configuration.limits.clone(), configuration.trace, configuration.names);
         self.listen(configuration.listeners, &server).await?;
         self.stop_timeout = configuration.limits.stop_timeout;
         self.spool.use_courier(configuration.courier);
@@ -190,6 +199,8 @@ fn serving(plan: &ListenerPlan, server: &Arc<Server>) -> Serving {
         implicit_tls: plan.implicit_tls,
         proxy_protocol_from: plan.proxy_protocol_from.clone(),
         groups: plan.groups.clone(),
+        max_connections: plan.max_connections,
+        recipients: plan.recipients.clone(),
         profile: plan.profile.clone(),
         tls: plan.tls.clone(),
         server: Arc::clone(server),

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Each crate with the crates it may import, top-down: every one of them stands below it in this table.
 const LAYERS: [(&str, &[&str]); 11] = [
     ("postern", &["session", "spool", "delivery", "policy", "auth", "directory", "pki", "demo", "protocol"]),
-    ("session", &["policy", "auth", "spool", "delivery", "pki", "protocol"]),
+    ("session", &["policy", "auth", "spool", "delivery", "directory", "pki", "protocol"]),
     ("spool", &["delivery", "policy", "protocol"]),
     ("delivery", &["client", "pki", "protocol"]),
     ("policy", &["auth", "pki", "protocol"]),

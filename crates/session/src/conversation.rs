@@ -41,7 +41,9 @@ async fn talk(session: &mut Session) -> Result<Never, End> {
 async fn greet(session: &mut Session) -> Result<(), End> {
     let greeting = match &session.judgement.standing {
         Standing::Refused(refusal) => replies::refusal(refusal),
-        Standing::Open { .. } | Standing::Disconnect => replies::greeting(session.hostname()),
+        Standing::Open { .. } | Standing::Disconnect => {
+            replies::greeting(session.hostname(), session.policy.banner.as_ref())
+        }
     };
     session.reply(&greeting).await
 }

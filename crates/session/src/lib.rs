@@ -11,6 +11,7 @@ mod state;
 mod data;
 mod session;
 mod serving;
+mod recipients;
 mod transaction;
 mod trace;
 mod wire;
@@ -18,11 +19,19 @@ mod outcome;
 mod replies;
 mod tls;
 mod connections;
+mod hours;
+mod names;
 mod settings;
 
 pub use connections::Connections;
+pub use hours::Hours;
 pub use listener::Listener;
+pub use names::{Names, NamesError};
+pub use recipients::Recipients;
 pub use replies::refusal as reply_to;
 pub use serving::{Server, Serving, no_rules};
-pub use settings::{Limits, LimitsSettings, ListenerSettings, ListenerTls, TlsSettings, TraceSettings};
+pub use settings::{
+    DnsCacheEntries, DnsServer, DnsSettings, DnsTimeout, Limits, LimitsSettings, ListenerSettings, ListenerTls,
+    TlsSettings, TraceSettings,
+};
 pub use tls::{ServerKey, TlsContext, TlsError, provider};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use policy::Naming;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -14,8 +15,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::connections::Counted;
 use crate::conversation::converse;
 use crate::outcome::End;
+use crate::replies;
 use crate::serving::Serving;
 use crate::session::{GOODBYE, Session};
 use crate::settings::ListenerTls;
@@ -126,7 +129,21 @@ async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>) {
             }
         }
     };
-    match conversation(wire, Arc::clone(&serving), client) {
+    let server = &serving.server;
+    let counted = server.connections.enter(&serving.name, serving.max_connections, server.limits.max_connections);
+    let counted = match counted {
+        Ok(counted) => counted,
+        Err(too_many) => {
+            let reply = Some(replies::too_many_connections(too_many));
+            return turned_away(wire, &serving, client, &End::TooManyConnections(too_many), reply).await;
+        }
+    };
+    let naming = match &server.names {
+        // Nobody else waits for it: each connection has a task of its own.
+        Some(names) if serving.groups.needs_name(client.ip()) => Box::pin(names.of(client.ip())).await,
+        _ => Naming::NotAsked,
+    };
+    match conversation(wire, Arc::clone(&serving), client, naming, counted) {
         Ok(conversation) => conversation.await,
         Err(refused) => {
             let (wire, reply, end) = *refused;
@@ -142,8 +159,10 @@ fn conversation(
     wire: Wire,
     serving: Arc<Serving>,
     client: SocketAddr,
+    naming: Naming,
+    counted: Counted,
 ) -> Result<Conversation, Box<(Wire, Option<protocol::Reply>, End)>> {
-    match Session::open(wire, serving, client) {
+    match Session::open(wire, serving, client, naming, counted) {
         Ok(session) => Ok(Box::pin(converse(session))),
         Err(refused) => Err(Box::new(refused)),
     }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::io;
 
 use auth::{CertificateFact, Facts};
-use policy::{Judgement, Standing};
+use policy::{Judgement, Naming, Standing};
 use protocol::proxy::ProxyError;
+
+use crate::connections::TooMany;
 
 /// Why a session is over.
 #[derive(Debug)]
@@ -23,7 +25,9 @@ pub(crate) enum End {
     /// The policy allows no more messages in one connection.
     TooManyMessages,
     /// No place for another connection.
-    TooManyConnections,
+    TooManyConnections(TooMany),
+    /// The client asked for so many unknown recipients that it seems to guess.
+    Harvesting,
     /// The policy does not want the client at all.
     Disconnected,
     /// A line without CRLF, where nobody can tell what follows it.
@@ -62,7 +66,8 @@ impl fmt::Display for End {
             Self::Stopping => f.write_str("server is stopping"),
             Self::TooManyErrors => f.write_str("too many errors"),
             Self::TooManyMessages => f.write_str("too many messages"),
-            Self::TooManyConnections => f.write_str("too many connections"),
+            Self::TooManyConnections(too_many) => write!(f, "too many connections: {too_many}"),
+            Self::Harvesting => f.write_str("too many unknown recipients"),
             Self::Disconnected => f.write_str("refused by policy"),
             Self::Framing => f.write_str("bare CR or LF, or a line without end"),
             Self::ChunkTooLarge => f.write_str("BDAT chunk too large"),
@@ -81,6 +86,8 @@ pub(crate) struct Tally {
     pub(crate) accepted: String,
     /// How many they are.
     pub(crate) messages: u32,
+    /// Recipients that were taken.
+    pub(crate) recipients: u32,
     /// Refused commands.
     pub(crate) errors: u32,
     /// The newest refusal, as the client read it.
@@ -93,6 +100,7 @@ pub(crate) struct About<'s> {
     pub(crate) group: &'s str,
     pub(crate) policy: &'s str,
     pub(crate) client: std::net::SocketAddr,
+    pub(crate) naming: &'s Naming,
     pub(crate) facts: &'s Facts,
     pub(crate) judgement: &'s Judgement,
 }
@@ -102,6 +110,11 @@ pub(crate) fn log(about: &About<'_>, tally: &Tally, end: &End) {
     let certificate = match &about.facts.certificate {
         CertificateFact::Presented(presented) => Some(presented),
         CertificateFact::NotRequested | CertificateFact::NotPresented => None,
+    };
+    let (name, no_name) = match about.naming {
+        Naming::NotAsked => (None, None),
+        Naming::Confirmed(_) => (Some(about.naming.to_string()), None),
+        Naming::Unconfirmed(why) => (None, Some(why.as_str())),
     };
     let identity = about.judgement.mail.as_ref().ok().and_then(|clearance| clearance.identity());
     let (verdict, reason) = match (&about.judgement.standing, &about.judgement.mail) {
@@ -114,6 +127,8 @@ pub(crate) fn log(about: &About<'_>, tally: &Tally, end: &End) {
         group = about.group,
         policy = about.policy,
         client = %about.client,
+        name,
+        no_name,
         tls = tls.map_or("none", |tls| tls.version),
         cipher = tls.map(|tls| tls.cipher),
         certificate = certificate.map(|certificate| certificate.subject.as_str()),
@@ -122,6 +137,7 @@ pub(crate) fn log(about: &About<'_>, tally: &Tally, end: &End) {
         reason,
         identity = identity.map(|identity| identity.principal.user_id.as_str()),
         messages = tally.accepted.trim_end(),
+        recipients = tally.recipients,
         errors = tally.errors,
         refusal = tally.refusal.as_deref(),
         end = %end,

@@ -4,10 +4,12 @@
 use std::borrow::Cow;
 
 use pki::PathError;
-use policy::{Refusal, Temporary};
+use policy::{Refusal, ReplyText, Temporary};
 use protocol::address::AddressError;
 use protocol::{CommandError, EnhancedCode, ParameterError, Reply};
 use spool::SpoolError;
+
+use crate::connections::TooMany;
 
 /// A reply with its enhanced code.
 fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: impl Into<Cow<'static, str>>) -> Reply {
@@ -139,8 +141,9 @@ pub(crate) fn spool_error(error: &SpoolError) -> Reply {
     }
 }
 
-pub(crate) fn greeting(hostname: &str) -> Reply {
-    Reply::new(220, None, format!("{hostname} ESMTP Postern"))
+/// RFC 5321 section 4.3.1: the host's name comes first; `ESMTP` tells older clients that they may say EHLO.
+pub(crate) fn greeting(hostname: &str, banner: Option<&ReplyText>) -> Reply {
+    Reply::new(220, None, format!("{hostname} ESMTP {}", banner.map_or("Postern", ReplyText::as_str)))
 }
 
 pub(crate) fn ok() -> Reply {
@@ -237,11 +240,6 @@ pub(crate) fn too_large(maximum: u64) -> Reply {
     reply(552, (5, 3, 4), format!("Message size exceeds {maximum} octets"))
 }
 
-/// RFC 5321 section 4.5.3.1.10.
-pub(crate) fn too_many_recipients() -> Reply {
-    reply(452, (4, 5, 3), "Too many recipients")
-}
-
 pub(crate) fn too_many_messages() -> Reply {
     reply(421, (4, 7, 0), "Too many messages in this connection")
 }
@@ -250,8 +248,13 @@ pub(crate) fn too_many_errors() -> Reply {
     reply(421, (4, 7, 0), "Too many errors")
 }
 
-pub(crate) fn too_many_connections() -> Reply {
-    reply(421, (4, 7, 0), "Too many connections")
+pub(crate) fn too_many_connections(too_many: TooMany) -> Reply {
+    let text = match too_many {
+        TooMany::InAll(_) => "Too many connections",
+        TooMany::OfThisListener(_) => "Too many connections to this service",
+        TooMany::OfThisClient(_) => "Too many connections from your address",
+    };
+    reply(421, (4, 7, 0), text)
 }
 
 pub(crate) fn timed_out() -> Reply {

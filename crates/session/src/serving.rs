@@ -9,6 +9,9 @@ use protocol::Domain;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
+use crate::hours::Hours;
+use crate::names::Names;
+use crate::recipients::Recipients;
 use crate::settings::{Limits, ListenerTls, TraceSettings};
 use crate::tls::TlsContext;
 
@@ -22,6 +25,10 @@ pub struct Serving {
     pub proxy_protocol_from: Vec<AddressRange>,
     /// Which policy a client gets.
     pub groups: SenderGroups,
+    /// Most connections at a time.
+    pub max_connections: u32,
+    /// Whom clients that may not relay can send to; `None` where there is nobody.
+    pub recipients: Option<Recipients>,
     /// How clients are identified; `None` where nobody is.
     pub profile: Option<Arc<Profile>>,
     /// The server's side of handshakes.
@@ -56,6 +63,10 @@ pub struct Server {
     pub spool: spool::Spool,
     /// Counts connections; kept across reloads.
     pub connections: Arc<Connections>,
+    /// Counts recipients; kept across reloads.
+    pub hours: Arc<Hours>,
+    /// Looks names of clients up; `None` where no listener asks for any.
+    pub names: Option<Names>,
     /// Cancelled when the server goes down.
     pub stop: CancellationToken,
 }

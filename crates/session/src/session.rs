@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use auth::{Attempt, CertificateFact, Facts, TlsFact, Transport};
-use policy::{Judgement, MailFlowPolicy, Standing, judge};
+use policy::{Classified, Client, Judgement, MailFlowPolicy, Naming, Standing, judge};
 use protocol::Reply;
 use tokio::time::Instant;
 
@@ -13,6 +13,7 @@ use crate::outcome::{About, End, Tally, log};
 use crate::replies;
 use crate::serving::{Server, Serving};
 use crate::settings::{Limits, ListenerTls};
+use crate::tls::suite_name;
 use crate::wire::Wire;
 
 pub(crate) struct Session {
@@ -29,22 +30,24 @@ pub(crate) struct Session {
     holds_until: pki::Time,
     epoch: Option<auth::Epoch>,
     group: String,
+    naming: Naming,
     _counted: Counted,
 }
 
 impl Session {
-    /// Classifies and counts the client. `Err` ends the connection, after its reply if there is one.
+    /// Classifies the client and counts it. `Err` ends the connection, after its reply if there is one.
     pub(crate) fn open(
         wire: Wire,
         serving: Arc<Serving>,
         client: SocketAddr,
+        naming: Naming,
+        mut counted: Counted,
     ) -> Result<Self, (Wire, Option<Reply>, End)> {
-        let server = &serving.server;
-        let policy::Classified { group, policy, .. } = serving.groups.classify(&policy::Client::unnamed(client.ip()));
-        let (in_all, per_client) = (server.limits.max_connections, policy.max_connections_per_client);
-        let Ok(counted) = server.connections.enter(client.ip(), in_all, per_client) else {
-            return Err((wire, Some(replies::too_many_connections()), End::TooManyConnections));
-        };
+        let who = Client { naming, ..Client::unnamed(client.ip()) };
+        let Classified { group, policy, .. } = serving.groups.classify(&who);
+        if let Err(too_many) = counted.of_client(who.network(), policy.max_connections_per_client) {
+            return Err((wire, Some(replies::too_many_connections(too_many)), End::TooManyConnections(too_many)));
+        }
         let facts =
             Facts { transport: Transport::Plain, certificate: CertificateFact::NotRequested, attempt: Attempt::None };
         let judgement = judge(&facts, policy, serving.rules());
@@ -65,6 +68,7 @@ impl Session {
             holds_until: pki::Time::NEVER,
             epoch: serving.profile.as_ref().map(|profile| profile.epoch()),
             group,
+            naming: who.naming,
             _counted: counted,
             serving,
         })
@@ -80,6 +84,11 @@ impl Session {
 
     pub(crate) fn hostname(&self) -> &str {
         self.serving.server.hostname.as_str()
+    }
+
+    /// The group's name.
+    pub(crate) fn group(&self) -> &str {
+        &self.group
     }
 
     /// When the client must have said something: soon, and within the session's time.
@@ -109,13 +118,15 @@ impl Session {
 
     /// The TLS handshake, and all that follows from it: new facts, a new judgement.
     pub(crate) async fn begin_tls(&mut self) -> Result<(), End> {
-        let config = self.serving.tls.config(self.asks_for_certificate());
+        let Some(config) = self.serving.tls.config(&self.policy) else {
+            return Err(End::Tls("the policy has no TLS settings".to_owned()));
+        };
         let until = Instant::now() + self.limits().handshake_timeout;
         self.wire.handshake(config, until).await?;
         let Some(tls) = self.wire.tls() else { return Err(End::Tls("no session".to_owned())) };
         self.facts.transport = Transport::Tls(TlsFact {
             version: version_name(tls.protocol_version()),
-            cipher: tls.negotiated_cipher_suite().map_or("unknown", |suite| cipher_name(suite.suite())),
+            cipher: tls.negotiated_cipher_suite().map_or("unknown", |suite| suite_name(suite.suite())),
             implicit: self.serving.implicit_tls == ListenerTls::Implicit,
         });
         self.examine_certificate().await;
@@ -183,6 +194,7 @@ impl Session {
             group: &self.group,
             policy: &self.policy.name,
             client: self.client,
+            naming: &self.naming,
             facts: &self.facts,
             judgement: &self.judgement,
         };
@@ -200,16 +212,5 @@ fn version_name(version: Option<rustls::ProtocolVersion>) -> &'static str {
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
         _ => "TLS",
-    }
-}
-
-/// The IANA's name: rustls writes TLS 1.3 suites its own way.
-fn cipher_name(suite: rustls::CipherSuite) -> &'static str {
-    use rustls::CipherSuite as Suite;
-    match suite {
-        Suite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
-        Suite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
-        Suite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
-        other => other.as_str().unwrap_or("unknown"),
     }
 }

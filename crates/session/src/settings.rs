@@ -1,6 +1,6 @@
 //! What an administrator writes under `[tls]`, `[limits]`, `[trace]` and `[[listener]]`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +42,10 @@ pub struct ListenerSettings {
     pub sender_groups: Vec<SenderGroupSettings>,
     /// The policy of clients in no group.
     pub default_policy: Spanned<String>,
+    /// The recipients of clients that may not relay.
+    pub recipients: Option<Spanned<String>>,
+    /// Connections at a time; as many as `[limits]` allows when left out.
+    pub max_connections: Option<Spanned<u32>>,
 }
 
 /// How TLS begins on a listener.
@@ -93,6 +97,80 @@ impl Default for LimitsSettings {
             message_timeout: 30 * MINUTE,
             session_timeout: 2 * 60 * MINUTE,
             stop_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[dns]`: how names of clients are looked up, where sender groups name hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DnsSettings {
+    /// Asked in this order; the system's when empty.
+    pub servers: Vec<DnsServer>,
+    /// For all that is asked about one client.
+    pub timeout: DnsTimeout,
+    /// Answers that are remembered.
+    pub cache_entries: DnsCacheEntries,
+}
+
+impl Default for DnsSettings {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            timeout: DnsTimeout(Duration::from_secs(5)),
+            cache_entries: DnsCacheEntries(10_000),
+        }
+    }
+}
+
+/// A DNS server's address; port 53 unless told otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct DnsServer(pub SocketAddr);
+
+impl TryFrom<String> for DnsServer {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        const DNS: u16 = 53;
+        let alone = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS));
+        alone
+            .or_else(|_| text.parse())
+            .map(Self)
+            .map_err(|_| format!("{text:?} is no address: write 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353"))
+    }
+}
+
+/// 100 ms to 60 s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct DnsTimeout(pub Duration);
+
+impl TryFrom<String> for DnsTimeout {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let time = humantime::parse_duration(&text).map_err(|_| format!("{text:?} is not a time: write 5s"))?;
+        match (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&time) {
+            true => Ok(Self(time)),
+            false => Err(format!("{text:?}: write 100ms to 60s")),
+        }
+    }
+}
+
+/// 1 to 1000000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct DnsCacheEntries(pub u32);
+
+impl TryFrom<u32> for DnsCacheEntries {
+    type Error = String;
+
+    fn try_from(entries: u32) -> Result<Self, String> {
+        if (1..=1_000_000).contains(&entries) {
+            Ok(Self(entries))
+        } else {
+            Err(format!("{entries}: write 1 to 1000000"))
         }
     }
 }

@@ -5,13 +5,14 @@
 //! afterwards. Resumption is off: a resumed session would carry the certificate of an earlier one.
 //! `SSLKEYLOGFILE` has no effect: rustls logs keys only where a `KeyLog` is set, and none is.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use policy::MinVersion;
+use policy::{MailFlowPolicy, MinVersion, TlsSuite};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -45,9 +46,14 @@ pub enum TlsError {
         /// What rustls says.
         problem: rustls::Error,
     },
-    /// rustls refuses the settings as a whole.
-    #[error(transparent)]
-    Settings(#[from] rustls::Error),
+    /// No handshake could be made by these settings.
+    #[error("policy {policy:?}, min_version and tls_suites: {problem}")]
+    Policy {
+        /// Whose.
+        policy: String,
+        /// What rustls says.
+        problem: rustls::Error,
+    },
 }
 
 /// The server's certificate and key, exchangeable under running listeners.
@@ -159,39 +165,87 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }
 
-/// How handshakes of one listener go: with and without asking for a certificate.
+/// How handshakes of one listener go, by the policy of the client: it is known before the handshake.
 #[derive(Debug, Clone)]
 pub struct TlsContext {
-    asking: Arc<ServerConfig>,
-    silent: Arc<ServerConfig>,
+    by_policy: BTreeMap<Arc<str>, Arc<ServerConfig>>,
+}
+
+/// What the configurations of one listener share.
+struct Maker<'t> {
+    settings: &'t TlsSettings,
+    key: Arc<ServerKey>,
+    possession: Arc<Possession>,
+    judges_certificates: bool,
 }
 
 impl TlsContext {
-    /// `authorities` are the DER names sent as a hint to clients with several certificates (RFC 8446 section 4.2.4);
-    /// empty leaves the choice to the client.
-    pub fn new(settings: &TlsSettings, key: Arc<ServerKey>, authorities: Vec<Vec<u8>>) -> Result<Self, TlsError> {
-        let authorities = authorities.into_iter().map(DistinguishedName::from).collect();
-        let possession = Arc::new(Possession { authorities });
-        let versions: &[_] = match settings.min_version {
+    /// One configuration for each policy. `authorities` are the DER names sent as a hint to clients with several
+    /// certificates (RFC 8446 section 4.2.4), where a policy asks for one and the listener's profile judges it; `None`
+    /// where none does, empty leaves the choice to the client.
+    pub fn new<'p>(
+        settings: &TlsSettings,
+        key: Arc<ServerKey>,
+        authorities: Option<Vec<Vec<u8>>>,
+        policies: impl IntoIterator<Item = &'p Arc<MailFlowPolicy>>,
+    ) -> Result<Self, TlsError> {
+        let judges_certificates = authorities.is_some();
+        let authorities = authorities.unwrap_or_default().into_iter().map(DistinguishedName::from).collect();
+        let maker = Maker { settings, key, possession: Arc::new(Possession { authorities }), judges_certificates };
+        let mut by_policy = BTreeMap::new();
+        for policy in policies {
+            let config = maker
+                .config(policy)
+                .map_err(|problem| TlsError::Policy { policy: policy.name.to_string(), problem })?;
+            by_policy.insert(Arc::clone(&policy.name), config);
+        }
+        Ok(Self { by_policy })
+    }
+
+    /// Every policy of the listener has one.
+    pub(crate) fn config(&self, policy: &MailFlowPolicy) -> Option<Arc<ServerConfig>> {
+        self.by_policy.get(&policy.name).cloned()
+    }
+}
+
+impl Maker<'_> {
+    fn config(&self, policy: &MailFlowPolicy) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let versions: &[_] = match policy.min_tls_version.unwrap_or(self.settings.min_version) {
             MinVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             MinVersion::Tls13 => &[&rustls::version::TLS13],
         };
-        let config = |asks: bool| -> Result<_, rustls::Error> {
-            let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
-            let builder = match asks {
-                true => builder.with_client_cert_verifier(Arc::clone(&possession) as Arc<dyn ClientCertVerifier>),
-                false => builder.with_no_client_auth(),
-            };
-            let mut config = builder.with_cert_resolver(Arc::clone(&key) as Arc<dyn ResolvesServerCert>);
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
-            Ok(Arc::new(config))
+        let builder = ServerConfig::builder_with_provider(with_suites(policy.tls_suites.as_deref()));
+        let builder = builder.with_protocol_versions(versions)?;
+        let builder = match policy.verify_client_certificate && self.judges_certificates {
+            true => builder.with_client_cert_verifier(Arc::clone(&self.possession) as Arc<dyn ClientCertVerifier>),
+            false => builder.with_no_client_auth(),
         };
-        Ok(Self { asking: config(true)?, silent: config(false)? })
+        let mut config = builder.with_cert_resolver(Arc::clone(&self.key) as Arc<dyn ResolvesServerCert>);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        // Who names suites means their order too.
+        config.ignore_client_order = policy.tls_suites.is_some();
+        Ok(Arc::new(config))
     }
+}
 
-    pub(crate) fn config(&self, asks_for_certificate: bool) -> Arc<ServerConfig> {
-        Arc::clone(if asks_for_certificate { &self.asking } else { &self.silent })
+fn with_suites(suites: Option<&[TlsSuite]>) -> Arc<CryptoProvider> {
+    let Some(suites) = suites else { return provider() };
+    let provider = CryptoProvider::clone(&provider());
+    let named = |suite: &TlsSuite| {
+        provider.cipher_suites.iter().find(|known| suite_name(known.suite()) == suite.name()).copied()
+    };
+    Arc::new(CryptoProvider { cipher_suites: suites.iter().filter_map(named).collect(), ..provider })
+}
+
+/// The IANA's name: rustls writes TLS 1.3 suites its own way.
+pub(crate) fn suite_name(suite: rustls::CipherSuite) -> &'static str {
+    use rustls::CipherSuite as Suite;
+    match suite {
+        Suite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        Suite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        Suite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other.as_str().unwrap_or("unknown"),
     }
 }
 

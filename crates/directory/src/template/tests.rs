@@ -120,7 +120,7 @@ fn faults_say_where_and_what_would_be_right() {
         (
             "(é={cn})",
             "at character 2: \"é\" is no attribute name: letters, digits and \"-\", or an OID; at character 4: {cn} \
-             never has a value in an SMTP AUTH query or an allowance; known here are {u} {d} {a} {t}",
+             never has a value in an SMTP AUTH query, an allowance or a recipient query; known here are {u} {d} {a} {t}",
         ),
         ("(uid={u)", "at character 6: \"}\" is missing; a literal \"{\" is written \\7b"),
         ("(uid=a\\zz)", "at character 7: \"\\\" is followed by two hexadecimal digits; a literal one is \\5c"),

@@ -8,10 +8,12 @@ use std::time::Duration;
 use auth::{Forward, PasswordSource, Profile};
 use directory::Directory;
 use pki::{CrlStore, Fetcher, IssuerStore, Knowledge, OcspStore, RevocationMethod, Trust, Verifier};
-use policy::{Access, MailFlowPolicy, SenderGroup, SenderGroups, SmtpAuth, TlsRule};
+use policy::{
+    Access, MailFlowPolicy, RecipientTable, RecipientsSettings, SenderGroup, SenderGroups, SmtpAuth, TlsRule,
+};
 use protocol::Domain;
 use serde_spanned::Spanned;
-use session::{ListenerSettings, ListenerTls, ServerKey, TlsContext, TlsSettings};
+use session::{DnsSettings, ListenerSettings, ListenerTls, Names, Recipients, ServerKey, TlsContext, TlsSettings};
 
 use super::problem::{Place, Problem, nearest};
 use super::settings::{Named, Settings};
@@ -55,14 +57,16 @@ impl<'a> Assembly<'a> {
         let verifiers = knowledge.as_ref().map(|knowledge| (knowledge, settings.fetch.max_wait.0));
         let profiles = self.profiles(&settings.authentication, &trusts, &directories, &forwards, verifiers);
         let policies = self.policies(&settings.policy);
+        let recipients = self.recipients(&settings.recipients, &directories);
         self.listener_names(&settings.listener);
         let listeners = match (&tls, &server_key) {
             (Some(tls), Some(key)) => {
-                let plan = |listener| self.listener(listener, tls, key, &profiles, &policies);
+                let plan = |listener| self.listener(listener, tls, key, &profiles, &policies, &recipients);
                 settings.listener.iter().filter_map(plan).collect()
             }
             _ => Vec::new(),
         };
+        let names = self.names(&settings.dns, &listeners);
         let courier = self.courier(&settings.route, hostname.as_ref());
         Some(Configuration {
             hostname: hostname?,
@@ -75,6 +79,7 @@ impl<'a> Assembly<'a> {
             knowledge: knowledge?,
             directories: directories.built.into_values().collect(),
             listeners,
+            names,
             courier: courier?,
             spool: settings.spool,
         })
@@ -352,7 +357,7 @@ impl<'a> Assembly<'a> {
             for (span, message) in found {
                 this.error(span, &format!("policy.{name}"), message);
             }
-            let relays = policy.access == Access::Relay;
+            let relays = policy.serves();
             if relays && policy.verify_client_certificate && policy.tls == TlsRule::Off {
                 let message = "verify_client_certificate needs TLS, and tls is off";
                 this.warn(settings.span(), &format!("policy.{name}"), message, "write tls = \"required\"");
@@ -368,6 +373,75 @@ impl<'a> Assembly<'a> {
             }
             Some(Arc::new(policy))
         })
+    }
+
+    fn recipients(
+        &mut self,
+        settings: &Named<RecipientsSettings>,
+        directories: &Parts<Arc<Directory>>,
+    ) -> Parts<Recipients> {
+        self.each("recipients", settings, |this, name, settings| {
+            let (settings, key) = (settings.get_ref(), format!("recipients.{name}"));
+            let mut found = Vec::new();
+            let table = RecipientTable::new(name, settings, |span, message| found.push((span, message)));
+            for (span, message) in found {
+                this.error(span, &key, message);
+            }
+            let key = format!("{key}.directory");
+            let directory = match &settings.directory {
+                None => None,
+                Some(name) => {
+                    let directory = this.look_up(directories, &key, name).cloned()?;
+                    if !directory.answers_recipients() {
+                        let message =
+                            format!("[directory.{}] does not say how a recipient is looked for", directory.name());
+                        let problem = Problem::error(this.place.at(Some(name.span())), &key, &message);
+                        let mend = format!(
+                            "write [directory.{}.recipient_query] with filter = \"(mail={{a}})\"",
+                            directory.name()
+                        );
+                        this.problems.push(problem.mend(mend));
+                    }
+                    Some(directory)
+                }
+            };
+            Some(Recipients { table, directory })
+        })
+    }
+
+    /// Names of clients are looked up only where somebody is known by one.
+    fn names(&mut self, settings: &DnsSettings, listeners: &[ListenerPlan]) -> Option<Names> {
+        if !listeners.iter().any(|listener| listener.groups.name_hosts()) {
+            return None;
+        }
+        match Names::new(settings) {
+            Ok(names) => Some(names),
+            Err(error) => {
+                let problem = Problem::error(None, "dns", &error.to_string());
+                self.problems.push(problem.mend("write [dns] with servers = [\"192.0.2.53\"]"));
+                None
+            }
+        }
+    }
+
+    /// Policies that accept mail for the listener's own recipients, and recipients that nobody asks for.
+    fn recipients_of_listener(&mut self, settings: &ListenerSettings, groups: &SenderGroups, has_recipients: bool) {
+        let accepts = groups.policies().find(|policy| policy.access == Access::Accept);
+        match (accepts, &settings.recipients) {
+            (Some(policy), None) => {
+                let message =
+                    format!("policy {:?} accepts mail for the listener's recipients, and it names none", policy.name);
+                let problem =
+                    Problem::error(self.place.at(Some(settings.name.span())), "listener.recipients", &message);
+                self.problems
+                    .push(problem.mend("write recipients = \"NAME\" and a [recipients.NAME], or access = \"relay\""));
+            }
+            (None, Some(name)) if has_recipients => {
+                let message = "no policy of this listener asks for them";
+                self.warn(name.span(), "listener.recipients", message, "write access = \"accept\" in a policy");
+            }
+            _ => {}
+        }
     }
 
     /// What listeners say of themselves and of each other.
@@ -405,6 +479,7 @@ impl<'a> Assembly<'a> {
         key: &Arc<ServerKey>,
         profiles: &Parts<Arc<Profile>>,
         policies: &Parts<Arc<MailFlowPolicy>>,
+        recipients: &Parts<Recipients>,
     ) -> Option<ListenerPlan> {
         // Every name is looked up before the first unknown one ends this.
         let profile = match &settings.authentication {
@@ -421,11 +496,19 @@ impl<'a> Assembly<'a> {
                 Some(SenderGroup { name: group.name.as_str().into(), clients, policy: Arc::clone(policy) })
             })
             .collect();
+        let recipients = match &settings.recipients {
+            None => Some(None),
+            Some(name) => self.look_up(recipients, "listener.recipients", name).cloned().map(Some),
+        };
+        if let Some(zero) = settings.max_connections.as_ref().filter(|most| *most.get_ref() == 0) {
+            self.error(zero.span(), "listener.max_connections", "max_connections must be at least 1");
+        }
         let groups = SenderGroups::new(groups.into_iter().collect::<Option<_>>()?, default_policy?);
-        let profile = profile?;
+        let (profile, recipients) = (profile?, recipients?);
+        self.recipients_of_listener(settings, &groups, recipients.is_some());
         self.listener_warnings(settings, &groups, profile.as_deref());
-        let authorities = profile.as_deref().map(authority_names).unwrap_or_default();
-        let tls = TlsContext::new(tls, Arc::clone(key), authorities)
+        let judging = profile.as_deref().filter(|profile| profile.rules.certificate.is_some());
+        let tls = TlsContext::new(tls, Arc::clone(key), judging.map(authority_names), groups.policies())
             .map_err(|error| self.error(settings.name.span(), "listener", error))
             .ok()?;
         Some(ListenerPlan {
@@ -434,6 +517,8 @@ impl<'a> Assembly<'a> {
             implicit_tls: settings.tls,
             proxy_protocol_from: settings.proxy_protocol_from.clone(),
             groups,
+            max_connections: settings.max_connections.as_ref().map_or(u32::MAX, |most| *most.get_ref()),
+            recipients,
             profile,
             tls,
         })
@@ -454,8 +539,8 @@ impl<'a> Assembly<'a> {
             self.warn(span.clone(), "listener.sender_groups", &message, "put the narrower group first");
         }
         let mut seen = HashSet::new();
-        let relaying = groups.policies().filter(|policy| policy.access == Access::Relay);
-        let policies: Vec<_> = relaying.filter(|policy| seen.insert(Arc::clone(&policy.name))).collect();
+        let serving = groups.policies().filter(|policy| policy.serves());
+        let policies: Vec<_> = serving.filter(|policy| seen.insert(Arc::clone(&policy.name))).collect();
         // A policy that asks for no certificate goes to the password at once.
         let never_opened = profile.is_some_and(|profile| profile.rules.password_never_opens());
         if never_opened && !policies.is_empty() && policies.iter().all(|policy| policy.verify_client_certificate) {
@@ -466,11 +551,11 @@ impl<'a> Assembly<'a> {
         for policy in policies {
             let name = &policy.name;
             let asks = policy.verify_client_certificate || policy.smtp_auth == SmtpAuth::Required;
-            if asks && profile.is_none() {
+            if asks && profile.is_none() && policy.access != Access::Reject {
                 let message = format!("policy {name:?} asks who the client is, and this listener cannot tell");
                 self.warn(span.clone(), "listener.authentication", &message, "name an [authentication.…] profile");
             }
-            let open = policy.smtp_auth != SmtpAuth::Required;
+            let open = policy.smtp_auth != SmtpAuth::Required && policy.access == Access::Relay;
             if open && groups.is_default(policy) {
                 let message = format!("an open relay: policy {name:?} lets unknown clients of every address send");
                 self.warn(span.clone(), "listener.default_policy", &message, "write smtp_auth = \"required\" there");

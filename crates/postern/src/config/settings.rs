@@ -36,6 +36,10 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) policy: Named<policy::PolicySettings>,
     #[serde(default)]
+    pub(crate) recipients: Named<policy::RecipientsSettings>,
+    #[serde(default)]
+    pub(crate) dns: session::DnsSettings,
+    #[serde(default)]
     pub(crate) listener: Vec<session::ListenerSettings>,
     #[serde(default)]
     pub(crate) route: Vec<delivery::RouteSettings>,

@@ -1,13 +1,17 @@
-//! RCPT: RFC 5321 section 4.1.1.3.
+//! RCPT: RFC 5321 section 4.1.1.3. Every recipient is judged.
 
+use std::sync::Arc;
+
+use policy::{DirectoryFact, Listed, Listing, RecipientFacts, RecipientVerdict, Refusal, judge_recipient};
 use protocol::address::AddressError;
 use protocol::transaction::Rcpt;
-use protocol::{CommandError, Recipient};
+use protocol::{CommandError, ForwardPath, Mailbox, Recipient};
 
 use crate::outcome::End;
 use crate::replies;
 use crate::session::Session;
 use crate::state::State;
+use crate::transaction::Transaction;
 
 impl Session {
     pub(crate) async fn rcpt(&mut self, state: State, rcpt: Rcpt) -> Result<State, End> {
@@ -15,19 +19,97 @@ impl Session {
             self.reply(&replies::bad_sequence("Send MAIL first")).await?;
             return Ok(state);
         };
-        let most = usize::try_from(self.policy.max_recipients_per_message).unwrap_or(usize::MAX);
-        let reply = if transaction.envelope.recipients.len() >= most {
-            replies::too_many_recipients()
-        } else if !transaction.envelope.smtputf8 && !rcpt.forward_path.is_ascii() {
+        let utf8 = transaction.envelope.smtputf8;
+        if !utf8 && !rcpt.forward_path.is_ascii() {
             // RFC 6531 section 3.6.
-            replies::command_error(&CommandError::Recipient(AddressError::NeedsSmtpUtf8))
-        } else {
-            let mailbox = rcpt.forward_path.into_mailbox(&self.server().hostname);
-            let recipient = Recipient { mailbox, notify: rcpt.notify, original: rcpt.original };
-            transaction.envelope.recipients.push(recipient);
-            replies::recipient_ok()
-        };
-        self.reply_in(&reply, transaction.envelope.smtputf8).await?;
+            let reply = replies::command_error(&CommandError::Recipient(AddressError::NeedsSmtpUtf8));
+            self.reply(&reply).await?;
+            return Ok(State::Mail(transaction));
+        }
+        let listed = self.listed(&rcpt.forward_path);
+        let mailbox = rcpt.forward_path.into_mailbox(&self.server().hostname);
+        match Box::pin(self.judge_recipient(&transaction, &mailbox, listed)).await {
+            Ok(()) => {
+                let recipient = Recipient { mailbox, notify: rcpt.notify, original: rcpt.original };
+                transaction.envelope.recipients.push(recipient);
+                self.tally.recipients += 1;
+                self.reply_in(&replies::recipient_ok(), utf8).await?;
+            }
+            Err(refusal) => {
+                self.reply_in(&replies::refusal(&refusal), utf8).await?;
+                if let Refusal::Harvesting(_) = refusal {
+                    return Err(End::Harvesting);
+                }
+            }
+        }
         Ok(State::Mail(transaction))
+    }
+
+    /// What the listener's table says.
+    fn listed(&self, path: &ForwardPath) -> Listed {
+        match (path, &self.serving.recipients) {
+            // RFC 5321 section 4.5.1: whoever takes mail has a postmaster.
+            (ForwardPath::Postmaster, Some(_)) => {
+                Listed { listing: Listing::Accepted, entry: Some("<Postmaster>".to_owned()) }
+            }
+            (ForwardPath::Mailbox(mailbox), Some(recipients)) => recipients.table.look(mailbox),
+            (_, None) => Listed { listing: Listing::NotOurs, entry: None },
+        }
+    }
+
+    /// Counts and judges; a recipient that is not taken is not counted.
+    async fn judge_recipient(
+        &mut self,
+        transaction: &Transaction,
+        mailbox: &Mailbox,
+        listed: Listed,
+    ) -> Result<(), Refusal> {
+        let (hours, permit, policy) = (Arc::clone(&self.server().hours), &transaction.permit, Arc::clone(&self.policy));
+        let client = policy::ClientNetwork::of(self.client.ip());
+        let identity = permit.identity().map(|identified| identified.principal.user_id.as_str());
+        let counted = hours.count(
+            policy.max_recipients_per_hour.map(|_| client),
+            identity.filter(|_| policy.max_recipients_per_hour_per_identity.is_some()),
+        );
+        let mut facts = RecipientFacts {
+            in_message: u32::try_from(transaction.envelope.recipients.len()).unwrap_or(u32::MAX),
+            hour_of_client: counted.of_client,
+            hour_of_identity: counted.of_identity,
+            unknown: hours.unknown(client),
+            listed,
+            directory: DirectoryFact::NotAsked,
+        };
+        let mut judgement = judge_recipient(&facts, permit, &policy);
+        if judgement.verdict == RecipientVerdict::AskDirectory
+            && let Some(recipients) = &self.serving.recipients
+        {
+            facts.directory = recipients.directory_fact(mailbox).await;
+            judgement = judge_recipient(&facts, permit, &policy);
+        }
+        let refusal = match judgement.verdict {
+            RecipientVerdict::Accepted => {
+                counted.keep();
+                return Ok(());
+            }
+            RecipientVerdict::Refused(refusal) => refusal,
+            // A table that asks a directory has one.
+            RecipientVerdict::AskDirectory => Refusal::Temporary(policy::Temporary::RecipientQuery),
+        };
+        if refusal == Refusal::RecipientUnknown {
+            hours.add_unknown(client);
+        }
+        tracing::info!(
+            listener = self.serving.name,
+            group = self.group(),
+            policy = &*policy.name,
+            client = %self.client,
+            identity = identity.unwrap_or_default(),
+            sender = %permit.sender(),
+            recipient = %mailbox,
+            reason = judgement.steps.last().map(|step| step.answer.as_ref()).unwrap_or_default(),
+            refusal = %refusal,
+            "RCPT refused"
+        );
+        Err(refusal)
     }
 }
