@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
-use tokio::time::timeout;
 
 use crate::account::{BindResult, closed};
 use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, WrongPassword};
@@ -14,23 +13,25 @@ use crate::base::Bases;
 use crate::cache::{Cache, CacheHealth, FoundEntries};
 use crate::error::Error;
 use crate::filter::Filter;
-use crate::finding::{Finding, FindingState, mend};
-use crate::ldap::connection::{Answer, Connection};
+use crate::ldap::connection::Answer;
 use crate::ldap::message::{Depth, FoundEntry, Operation, Search};
 use crate::ldap::pool::Pool;
-use crate::ldap::schema::Unfit;
-use crate::ldap::server::{Server, ServerHealth};
+use crate::ldap::server::ServerHealth;
 use crate::ldap_plan::{Plan, Reading};
 use crate::password::Password;
 use crate::proof::Proof;
 use crate::settings::{Method, Places, Settings};
-use crate::step::{self, SeenEntry, Sight, Step, Trace};
+use crate::step::{self, Trace};
 use crate::template::Template;
 use crate::tokens::{NoValue, Query, Token, Tokens};
 
+mod check;
+mod told;
 mod walk;
 
 pub use walk::{Listed, Walk};
+
+use told::{Told, told};
 
 /// Entries that are asked for: two are as bad as more.
 const TWO: usize = 2;
@@ -76,16 +77,6 @@ struct Searched {
     operation: Operation,
     /// The base is a written one, and must be there.
     fixed: bool,
-}
-
-/// What is told of a question's searches.
-struct Told {
-    trace: Trace,
-    question: step::Question,
-    filter: String,
-    scope: &'static str,
-    /// The attributes that are shown; a password is never among them.
-    shown: Vec<String>,
 }
 
 /// The one person of a user name.
@@ -384,81 +375,6 @@ impl LdapDirectory {
         }
         Ok(person)
     }
-
-    /// See [`crate::Directory::check_connection`].
-    pub(crate) async fn check_connection(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        for server in self.pool.servers() {
-            let patience = self.timeout.max(Duration::from_secs(10));
-            findings.extend(match timeout(patience, self.check(server)).await {
-                Ok(found) => found,
-                Err(_) => vec![self.failure(server, format!("no answer within {} s", patience.as_secs()))],
-            });
-        }
-        findings
-    }
-
-    fn finding(&self, server: &Server, state: FindingState, key: &'static str, text: String) -> Finding {
-        Finding { server: server.url().to_string(), state, key, span: self.places.of(key), text, mend: None }
-    }
-
-    fn failure(&self, server: &Server, why: String) -> Finding {
-        let (key, mend) = mend(&why);
-        Finding { mend, ..self.finding(server, FindingState::Problem, key, why) }
-    }
-
-    async fn check(&self, server: &Server) -> Vec<Finding> {
-        use FindingState::{Fine, Problem, Warning};
-        let began = Instant::now();
-        let connection = match server.connector().connect_and_bind(server.url()).await {
-            Ok(connection) => connection,
-            Err(why) => return vec![self.failure(server, why)],
-        };
-        let fine = |key, text: String| self.finding(server, Fine, key, text);
-        let text = format!("answers, and takes the gateway's bind ({} ms)", began.elapsed().as_millis());
-        let mut found = vec![fine("servers", text)];
-        let lenient = if server.wanted().warn_only { Warning } else { Problem };
-        match server.wanted().examine(&connection).await {
-            Ok(()) => found.push(fine("servers", "its schema has every attribute that is named".to_owned())),
-            Err(Unfit::Unknown(attributes)) => found.extend(attributes.into_iter().map(|(name, key)| Finding {
-                mend: Some("misspelt, or is the schema with it not loaded in the server?"),
-                ..self.finding(server, lenient, key, format!("its schema has no attribute {name:?}"))
-            })),
-            Err(unfit @ Unfit::Hidden(_)) => {
-                found.push(self.finding(server, lenient, "unknown_attributes", unfit.to_string()));
-            }
-            Err(Unfit::Broken(why)) => found.push(self.failure(server, why)),
-        }
-        for base in self.bases.iter().filter(|base| base.is_fixed() && !base.to_string().is_empty()) {
-            let dn = base.to_string();
-            found.push(match self.look_at(&connection, &dn).await {
-                Ok(1..) => fine("base", format!("the base {dn:?} is there")),
-                looked => Finding {
-                    mend: Some("write the distinguished name of an entry that the gateway's account may read"),
-                    ..self.finding(
-                        server,
-                        Problem,
-                        "base",
-                        match looked {
-                            Err(why) => format!("the base {dn:?}: {why}"),
-                            Ok(_) => format!("the base {dn:?} is not there, or not for the gateway's eyes"),
-                        },
-                    )
-                },
-            });
-        }
-        found
-    }
-
-    async fn look_at(&self, connection: &Connection, dn: &str) -> Result<usize, String> {
-        let filter = Filter::Present("objectClass".to_owned());
-        let operation = self.operation(dn, Depth::Base, &filter, &["1.1".to_owned()]);
-        let answer = connection.call(operation, 1).await.map_err(|lost| lost.to_string())?;
-        match answer.ended.code {
-            0 => Ok(answer.seen),
-            _ => Err(answer.ended.told()),
-        }
-    }
 }
 
 /// Who an entry is to the gateway.
@@ -515,74 +431,6 @@ async fn search(
         }
     }
     Ok(FoundEntries::Nobody)
-}
-
-/// Only where somebody listens is anything made ready for telling.
-fn told(trace: &Trace, question: step::Question, filter: &Filter, depth: Depth, shown: &[String]) -> Option<Arc<Told>> {
-    let scope = match depth {
-        Depth::Base => "base",
-        Depth::OneLevel => "one",
-        Depth::Subtree => "sub",
-    };
-    trace.is_heard().then(|| {
-        let (trace, filter, shown) = (trace.clone(), filter.to_string(), shown.to_vec());
-        Arc::new(Told { trace, question, filter, scope, shown })
-    })
-}
-
-impl Told {
-    fn step(&self, base: Option<&str>, found: Sight) -> Step {
-        Step {
-            question: self.question,
-            asked: self.filter.clone(),
-            base: base.map(str::to_owned),
-            scope: base.is_some().then_some(self.scope),
-            server: None,
-            took: None,
-            remembered: false,
-            found,
-        }
-    }
-
-    fn failed(&self, base: &str, why: &str) {
-        self.trace.tell(self.step(Some(base), Sight::Unavailable(why.to_owned())));
-    }
-
-    fn answered(
-        &self,
-        base: &str,
-        server: String,
-        took: Duration,
-        found: &Result<FoundEntries, String>,
-        names: &[String],
-    ) {
-        let step = self.step(Some(base), self.sight(found, names));
-        self.trace.tell(Step { server: Some(server), took: Some(took), ..step });
-    }
-
-    fn remembered(&self, found: &Result<FoundEntries, String>) {
-        self.trace.tell(Step { remembered: true, ..self.step(None, self.sight(found, &[])) });
-    }
-
-    fn sight(&self, found: &Result<FoundEntries, String>, names: &[String]) -> Sight {
-        match found {
-            Ok(FoundEntries::Nobody) => Sight::Nobody,
-            Ok(FoundEntries::Several) => Sight::Several(names.to_vec()),
-            Ok(FoundEntries::One(entry)) => Sight::Entry(seen(entry, &self.shown)),
-            Err(why) => Sight::Unavailable(why.clone()),
-        }
-    }
-}
-
-/// What may be shown of an entry.
-fn seen(entry: &FoundEntry, shown: &[String]) -> SeenEntry {
-    let values = |name: &String| entry.values(name).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
-    let there = |(_, values): &(String, Vec<String>)| !values.is_empty();
-    SeenEntry {
-        dn: entry.dn.clone(),
-        attributes: shown.iter().map(|name| (name.clone(), values(name))).filter(there).collect(),
-        closed: closed(entry, jiff::Timestamp::now()),
-    }
 }
 
 /// Whom a search found. Whatever the server can't say is no answer, least of all "nobody".
