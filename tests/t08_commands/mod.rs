@@ -203,7 +203,7 @@ async fn small_commands() {
     assert!(said.success && said.text.starts_with("postern "), "{}", said.text);
     let said = postern(&world, &[]);
     assert!(!said.success && said.text.contains("Usage: postern"), "{}", said.text);
-    for command in ["run", "check", "demo", "explain", "password", "completions", "manual"] {
+    for command in ["run", "check", "demo", "explain", "directory", "password", "completions", "manual"] {
         let said = postern(&world, &[command, "--help"]);
         assert!(said.success && said.text.contains("Usage: postern"), "{}", said.text);
     }
