@@ -1,6 +1,8 @@
 //! How a session becomes a person: the four how-tos of the manual as whole configurations with their dialogues, the
 //! settings of mail flow policies, and every way in which a certificate may make room for a password.
 
+mod forward;
+
 use std::time::{Duration, SystemTime};
 
 use demo::pki::{ALICE, Holder};

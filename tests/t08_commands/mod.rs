@@ -80,7 +80,7 @@ fn timeless(world: &World) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn explain() {
-    const CASES: [(&str, &str, &[&[&str]]); 4] = [
+    const CASES: [(&str, &str, &[&[&str]]); 5] = [
         (
             "how-to-1",
             include_str!("../t03_authentication/how-to-1-client-certificate/postern.toml"),
@@ -129,6 +129,16 @@ async fn explain() {
                 &["--client", "10.2.2.3", "--user", "carol"],
                 &["--client", "10.2.2.3", "--certificate", "pki/alice.pem"],
                 &["--client", "10.3.2.3", "--user", "carol"],
+            ],
+        ),
+        (
+            "forward",
+            include_str!("../t03_authentication/forward/postern.toml"),
+            &[
+                &["--client", "10.1.2.3", "--user", "carol", "--sender", "carol@example.mil"],
+                &["--client", "10.1.2.3", "--user", "carol@example.com", "--sender", "carol@example.com"],
+                &["--client", "10.1.2.3", "--user", " carol"],
+                &["--client", "10.1.2.3", "--certificate", "pki/alice.pem"],
             ],
         ),
     ];

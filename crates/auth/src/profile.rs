@@ -256,10 +256,15 @@ impl Profile {
                 Err(unavailable) => (password_facts(unavailable), Vec::new()),
             },
             Some(PasswordSource::Forward(forward)) => {
-                let fact = forward.principal(user).map(PasswordFact::Right);
-                let fact = fact.unwrap_or(PasswordFact::Wrong(WrongPassword::UnknownUser));
-                let step =
-                    "without the password its servers can't be asked whether there is such a user: taken to be so";
+                let (fact, step) = match forward.principal(user) {
+                    Some(principal) => {
+                        let step = "without the password its servers can't be asked whether there is such a user: taken to be so";
+                        (PasswordFact::Right(principal), step)
+                    }
+                    None => {
+                        (PasswordFact::Wrong(WrongPassword::UnknownUser), "no user name: its servers are not asked")
+                    }
+                };
                 ((fact, AllowanceFact::NotAsked), vec![format!("forward {}: {step}", forward.name())])
             }
             None => (password_facts(self.nobody_judges()), Vec::new()),

@@ -279,6 +279,8 @@ fn attempt(
             let principal = self::password(user, fact, steps)?;
             same_person(principal, certificate, steps)?;
             self::allowance(allowance, rules, steps)?;
+            // A password adds nothing to who the certificate says it is, and takes no address away.
+            let principal = if let CertificateFinding::Person(owner) = certificate { owner } else { principal };
             Ok(Identified { principal: principal.clone(), mechanism: Some(*mechanism) })
         }
     });
