@@ -84,18 +84,21 @@ async fn an_endless_line(gateway: &Gateway) {
     assert_eq!(line["end"], "bare CR or LF, or a line without end", "{line}");
 }
 
-/// Connections at a time: of one client, and in all. A place that comes free is given to the next.
+/// Connections at a time: of one client, of one listener, and in all. A place that comes free is given to the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections() {
     let world = World::new().await;
     let per_client =
         CONFIGURATION.replace("smtp_auth = \"off\"", "smtp_auth = \"off\"\nmax_connections_per_client = 2");
     let in_all = CONFIGURATION.to_owned() + "\n[limits]\nmax_connections = 2\n";
-    for configuration in [per_client, in_all] {
+    let of_listener = CONFIGURATION.replacen("tls = \"starttls\"\n", "tls = \"starttls\"\nmax_connections = 2\n", 1);
+    for (configuration, whose) in
+        [(per_client, " from your address"), (of_listener, " to this service"), (in_all, "")]
+    {
         let gateway = world.start(&configuration);
         let connect = async || Client::connect(gateway.address("submission"), Security::Plain).await.unwrap();
         let (first, _second, third) = (connect().await, connect().await, connect().await);
-        assert_eq!(third.transcript()[0].reply.to_string(), "421 4.7.0 Too many connections");
+        assert_eq!(third.transcript()[0].reply.to_string(), format!("421 4.7.0 Too many connections{whose}"));
         drop(first);
         crate::harness::until("a place that came free", async || {
             (connect().await.transcript()[0].reply.code() == 220).then_some(())

@@ -171,6 +171,11 @@ impl MailFlowPolicy {
     /// Checks the settings; every problem goes to `report` with its place in the file.
     pub fn new(name: &str, settings: &PolicySettings, mut report: impl FnMut(Range<usize>, String)) -> Self {
         settings.contradictions(&mut report);
+        let policy = Self::as_written(name, settings);
+        if let Some(suites) = settings.tls_suites.as_ref().filter(|_| !policy.has_suites()) {
+            let text = "tls_suites has none of the versions spoken: add TLS_AES_256_GCM_SHA384, or leave it out";
+            report(suites.span(), text.to_owned());
+        }
         if settings.max_message_size.get_ref().0 < MINIMAL_MESSAGE_SIZE {
             let mend = "max_message_size must be at least 64KiB (RFC 5321 section 4.5.3.1.7)".to_owned();
             report(settings.max_message_size.span(), mend);
@@ -180,6 +185,10 @@ impl MailFlowPolicy {
                 report(value.span(), format!("{key} must be at least 1"));
             }
         }
+        policy
+    }
+
+    fn as_written(name: &str, settings: &PolicySettings) -> Self {
         let limit = |value: &Option<Spanned<u32>>| value.as_ref().map(|value| *value.get_ref());
         Self {
             name: name.into(),
@@ -203,6 +212,12 @@ impl MailFlowPolicy {
             max_recipients_per_hour_per_identity: limit(&settings.max_recipients_per_hour_per_identity),
             max_unknown_recipients_per_hour: *settings.max_unknown_recipients_per_hour.get_ref(),
         }
+    }
+
+    /// Whether its suites fit its own oldest version; where not, that has been reported.
+    pub fn has_suites(&self) -> bool {
+        let oldest = self.min_tls_version.unwrap_or_default();
+        self.tls_suites.as_ref().is_none_or(|suites| suites.iter().any(|suite| suite.version() >= oldest))
     }
 
     /// Whether any client may get further than a refusal.
@@ -243,13 +258,6 @@ impl PolicySettings {
         if self.tls == TlsRule::Off && !self.tls_required_for_senders.get_ref().is_empty() {
             let text = "tls_required_for_senders needs TLS: write tls = \"preferred\", or leave it out";
             report(self.tls_required_for_senders.span(), text.to_owned());
-        }
-        if let Some(suites) = &self.tls_suites {
-            let oldest = self.min_tls_version.unwrap_or_default();
-            if !suites.get_ref().iter().any(|suite| suite.version() >= oldest) {
-                let text = "tls_suites has none of the versions spoken: add TLS_AES_256_GCM_SHA384, or leave it out";
-                report(suites.span(), text.to_owned());
-            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The judgement of one recipient: limits, and whether the client's mail may reach it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::flow::MailFlowPolicy;
 use crate::judgement::{Effect, Question, Step, Steps};
@@ -36,6 +37,17 @@ pub enum DirectoryFact {
     Unknown,
     /// It can't answer; the text is for the log.
     Unavailable(String),
+}
+
+impl fmt::Display for DirectoryFact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked => f.write_str("not asked for"),
+            Self::Known => f.write_str("known"),
+            Self::Unknown => f.write_str("unknown"),
+            Self::Unavailable(why) => write!(f, "known or not: unavailable: {why}"),
+        }
+    }
 }
 
 /// Whether a recipient is taken.

@@ -218,6 +218,10 @@ pub(crate) struct DirectoryAudit {
     pub(crate) at: Option<pki::Time>,
 }
 
+fn host_name(text: &str) -> Result<policy::HostName, String> {
+    policy::HostName::parse(text).ok_or_else(|| "not a host's name: write mail.example.mil".to_owned())
+}
+
 fn instant(text: &str) -> Result<pki::Time, String> {
     pki::Time::from_rfc3339(text).ok_or_else(|| "not an instant: write 2026-11-24T12:00:00Z".to_owned())
 }
@@ -265,6 +269,9 @@ pub(crate) struct Explain {
     /// The client's address.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) client: IpAddr,
+    /// Suppose that DNS confirms this name of the client's address; looked up when absent and needed.
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    pub(crate) client_name: Option<policy::HostName>,
     /// The client's certificate and chain, PEM; none shown when absent.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) certificate: Option<PathBuf>,
@@ -274,6 +281,9 @@ pub(crate) struct Explain {
     /// MAIL FROM, to see whether the identity may use it.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) sender: Option<String>,
+    /// RCPT TO, to see whether the client may send there.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) recipient: Option<String>,
     /// Suppose a connection without TLS.
     #[arg(long, conflicts_with = "certificate")]
     pub(crate) without_tls: bool,

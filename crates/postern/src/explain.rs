@@ -1,13 +1,17 @@
 //! `postern explain`: gathers the facts that a session would, asks the same judgement, and prints every step.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use auth::{Attempt, CertificateFact, Facts, Mechanism, TlsFact, Transport};
-use policy::{AuthOffer, Judgement, Refusal, Standing, judge};
-use protocol::ReversePath;
+use policy::{
+    Access, AuthOffer, Classified, Client, DirectoryFact, Judgement, MailFlowPolicy, Naming, Permit, RecipientFacts,
+    RecipientJudgement, RecipientVerdict, Refusal, Standing, judge, judge_recipient,
+};
+use protocol::{ForwardPath, ReversePath};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use session::ListenerTls;
+use session::{ListenerTls, Names, Recipients};
 
 use crate::cli::Explain;
 use crate::config::ListenerPlan;
@@ -27,17 +31,31 @@ pub(crate) fn explain(arguments: &Explain) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let names: Vec<String> = configuration.listeners.iter().map(|listener| listener.name.clone()).collect();
+    let listeners: Vec<String> = configuration.listeners.iter().map(|listener| listener.name.clone()).collect();
     let Some(listener) = configuration.listeners.into_iter().find(|listener| listener.name == arguments.listener)
     else {
-        return fail(&format!("there is no listener {:?}; there are: {}", arguments.listener, names.join(", ")).into());
+        let there_are = listeners.join(", ");
+        return fail(&format!("there is no listener {:?}; there are: {there_are}", arguments.listener).into());
     };
+    let names = configuration.names;
     run::block_on(async move {
-        match Explanation::new(&listener, arguments, chain).await {
+        let client = client(&listener, arguments, names.as_ref()).await;
+        match Explanation::new(&listener, &client, arguments, chain).await {
             Ok(explanation) => explanation.print(),
             Err(error) => fail(&error),
         }
     })
+}
+
+/// The client with its names, as far as they matter.
+async fn client(listener: &ListenerPlan, arguments: &Explain, names: Option<&Names>) -> Client {
+    let unnamed = Client::unnamed(arguments.client);
+    let naming = match (&arguments.client_name, names) {
+        (Some(name), _) => Naming::Confirmed(vec![name.clone()]),
+        (None, Some(names)) if listener.groups.needs_name(unnamed.address) => names.of(unnamed.address).await,
+        _ => Naming::NotAsked,
+    };
+    Client { naming, ..unnamed }
 }
 
 fn fail(error: &Failure) -> ExitCode {
@@ -59,17 +77,21 @@ struct Explanation {
     heading: String,
     steps: Vec<String>,
     judgement: Judgement,
-    sender: Option<ReversePath>,
+    mail: Result<String, Refusal>,
+    /// Where MAIL goes on, and a recipient was asked about.
+    recipient: Option<RecipientJudgement>,
+    policy: Arc<MailFlowPolicy>,
 }
 
 impl Explanation {
     async fn new(
         listener: &ListenerPlan,
+        client: &Client,
         arguments: &Explain,
         chain: Option<Vec<CertificateDer<'static>>>,
     ) -> Result<Self, Failure> {
-        let policy::Classified { group, policy, .. } =
-            listener.groups.classify(&policy::Client::unnamed(arguments.client));
+        let classified = listener.groups.classify(client);
+        let policy = classified.policy;
         let no_rules = session::no_rules();
         let rules = listener.profile.as_ref().map_or(no_rules, |profile| &profile.rules);
         let asked = policy.verify_client_certificate && rules.certificate.is_some() && !arguments.without_tls;
@@ -102,30 +124,32 @@ impl Explanation {
             }),
         };
         let facts = Facts { transport, certificate, attempt };
-        let sender = arguments.sender.as_deref().map(|sender| match sender.starts_with('<') {
-            true => ReversePath::parse(sender),
-            false => ReversePath::parse(&format!("<{sender}>")),
+        let sender = arguments.sender.as_deref().map(|sender| ReversePath::parse(&bracketed(sender)));
+        let sender = sender.transpose()?;
+        let recipient = arguments.recipient.as_deref().map(|path| ForwardPath::parse(&bracketed(path))).transpose()?;
+        let judgement = judge(&facts, policy, rules);
+        // Without a sender it is <>'s permit that a recipient is judged by: everybody's.
+        let asked = sender.clone().unwrap_or(ReversePath::Null);
+        let permit = judgement.mail.clone().and_then(|clearance| clearance.permit(asked));
+        let recipient = match (&permit, recipient) {
+            (Ok(permit), Some(path)) => Some(judged_recipient(listener, permit, policy, &path, &mut steps).await),
+            _ => None,
+        };
+        let mail = permit.map(|permit| match &sender {
+            None => who(permit.identity()),
+            Some(sender) => format!("{} from {sender}", who(permit.identity())),
         });
-        Ok(Self {
-            heading: format!(
-                "listener {:?}, client {}, sender group {group:?}, policy {:?}, profile {:?}",
-                listener.name,
-                arguments.client,
-                policy.name,
-                listener.profile.as_ref().map_or("none", |profile| &profile.name),
-            ),
-            steps,
-            judgement: judge(&facts, policy, rules),
-            sender: sender.transpose()?,
-        })
+        let (heading, policy) = (heading(listener, client, &classified), Arc::clone(policy));
+        Ok(Self { heading, steps, judgement, mail, recipient, policy })
     }
 
-    /// Exits with 0 when MAIL would go on.
+    /// Exits with 0 when mail would go on.
     fn print(self) -> ExitCode {
         println!("{}\n", self.heading);
         let mut table = table();
         table.set_header(["question", "answer", "what follows"]);
-        for step in &self.judgement.steps {
+        let recipient_steps = self.recipient.as_ref().map(|judgement| judgement.steps.as_slice()).unwrap_or_default();
+        for step in self.judgement.steps.iter().chain(recipient_steps) {
             table.add_row([step.question.to_string(), step.answer.to_string(), step.effect.to_string()]);
         }
         println!("{table}\n");
@@ -134,38 +158,111 @@ impl Explanation {
             self.steps.iter().for_each(|step| println!("  {step}"));
             println!();
         }
-        let standing = match &self.judgement.standing {
+        println!("session  {}\nAUTH     {}", self.standing(), self.auth());
+        match &self.mail {
+            Ok(permitted) => println!("MAIL     permitted {permitted}"),
+            Err(refusal) => println!("MAIL     {}", said(refusal)),
+        }
+        let refused = match self.recipient.as_ref().map(|judgement| &judgement.verdict) {
+            None => false,
+            Some(RecipientVerdict::Refused(refusal)) => {
+                println!("RCPT     {}", said(refusal));
+                true
+            }
+            Some(RecipientVerdict::Accepted | RecipientVerdict::AskDirectory) => {
+                println!("RCPT     accepted");
+                false
+            }
+        };
+        if self.policy.serves() {
+            println!("limits   {}", limits(&self.policy));
+        }
+        if self.mail.is_err() || refused { ExitCode::from(2) } else { ExitCode::SUCCESS }
+    }
+
+    fn standing(&self) -> String {
+        match &self.judgement.standing {
             Standing::Disconnect => "the connection is closed without a word".to_owned(),
             Standing::Refused(refusal) => said(refusal),
             Standing::Open { tls_first: true, .. } => "only STARTTLS leads on".to_owned(),
             Standing::Open { .. } => "open".to_owned(),
-        };
-        let auth = match &self.judgement.auth {
+        }
+    }
+
+    fn auth(&self) -> String {
+        match &self.judgement.auth {
             AuthOffer::Mechanisms(mechanisms) => {
                 mechanisms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
             }
             AuthOffer::Refused(refusal) => said(refusal),
-        };
-        println!("session  {standing}\nAUTH     {auth}");
-        let verdict = match (self.judgement.mail, self.sender) {
-            (Err(refusal), _) => Err(refusal),
-            (Ok(clearance), None) => Ok(who(clearance.identity())),
-            (Ok(clearance), Some(sender)) => {
-                let who = who(clearance.identity());
-                clearance.permit(sender).map(|permit| format!("{who} from {}", permit.sender()))
-            }
-        };
-        match verdict {
-            Ok(who) => {
-                println!("MAIL     permitted {who}");
-                ExitCode::SUCCESS
-            }
-            Err(refusal) => {
-                println!("MAIL     {}", said(&refusal));
-                ExitCode::from(2)
-            }
         }
     }
+}
+
+fn heading(listener: &ListenerPlan, client: &Client, classified: &Classified<'_>) -> String {
+    let name = match &client.naming {
+        Naming::NotAsked => String::new(),
+        Naming::Confirmed(_) => format!(" ({})", client.naming),
+        Naming::Unconfirmed(why) => format!(" (without a name: {why})"),
+    };
+    let entry = classified.entry.map(|entry| format!(" by {entry}")).unwrap_or_default();
+    format!(
+        "listener {:?}, client {}{name}, sender group {:?}{entry}, policy {:?}, profile {:?}",
+        listener.name,
+        client.address,
+        classified.group,
+        classified.policy.name,
+        listener.profile.as_ref().map_or("none", |profile| &profile.name),
+    )
+}
+
+/// The judgement of a recipient that is its client's first.
+async fn judged_recipient(
+    listener: &ListenerPlan,
+    permit: &Permit,
+    policy: &MailFlowPolicy,
+    path: &ForwardPath,
+    steps: &mut Vec<String>,
+) -> RecipientJudgement {
+    let listed = Recipients::look(listener.recipients.as_ref(), path);
+    let directory = DirectoryFact::NotAsked;
+    let mut facts =
+        RecipientFacts { in_message: 0, hour_of_client: 0, hour_of_identity: 0, unknown: 0, listed, directory };
+    let judgement = judge_recipient(&facts, permit, policy);
+    match (&judgement.verdict, &listener.recipients, path) {
+        (RecipientVerdict::AskDirectory, Some(recipients), ForwardPath::Mailbox(mailbox)) => {
+            facts.directory = recipients.directory_fact(mailbox).await;
+            let name = recipients.directory.as_ref().map(|directory| directory.name()).unwrap_or_default();
+            steps.push(format!("directory {name}: recipient query: {mailbox} is {}", facts.directory));
+            judge_recipient(&facts, permit, policy)
+        }
+        _ => judgement,
+    }
+}
+
+/// How much the client may do, whoever it is.
+fn limits(policy: &MailFlowPolicy) -> String {
+    let mut limits = vec![
+        format!("{} octets a message", policy.max_message_size),
+        format!("{} recipients a message", policy.max_recipients_per_message),
+        format!("{} messages a connection", policy.max_messages_per_connection),
+        format!("{} connections a client", policy.max_connections_per_client),
+    ];
+    if let Some(limit) = policy.max_recipients_per_hour {
+        limits.push(format!("{limit} recipients an hour and client"));
+    }
+    if let Some(limit) = policy.max_recipients_per_hour_per_identity {
+        limits.push(format!("{limit} recipients an hour and identity"));
+    }
+    if policy.access == Access::Accept {
+        limits.push(format!("{} unknown recipients an hour and client", policy.max_unknown_recipients_per_hour));
+    }
+    limits.join(", ")
+}
+
+/// As SMTP writes a path.
+fn bracketed(address: &str) -> String {
+    if address.starts_with('<') { address.to_owned() } else { format!("<{address}>") }
 }
 
 fn who(identity: Option<&policy::Identified>) -> String {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use directory::{Directory, RecipientMatch};
-use policy::{DirectoryFact, RecipientTable};
-use protocol::Mailbox;
+use policy::{DirectoryFact, Listed, Listing, RecipientTable};
+use protocol::{ForwardPath, Mailbox};
 
 /// Whom clients that may not relay can send to.
 #[derive(Debug, Clone)]
@@ -16,6 +16,18 @@ pub struct Recipients {
 }
 
 impl Recipients {
+    /// What a listener's table says of a recipient; without a table nobody is its own.
+    pub fn look(recipients: Option<&Self>, path: &ForwardPath) -> Listed {
+        match (path, recipients) {
+            // RFC 5321 section 4.5.1: whoever takes mail has a postmaster.
+            (ForwardPath::Postmaster, Some(_)) => {
+                Listed { listing: Listing::Accepted, entry: Some("<Postmaster>".to_owned()) }
+            }
+            (ForwardPath::Mailbox(mailbox), Some(recipients)) => recipients.table.look(mailbox),
+            (_, None) => Listed { listing: Listing::NotOurs, entry: None },
+        }
+    }
+
     /// What the directory says of an address.
     pub async fn directory_fact(&self, mailbox: &Mailbox) -> DirectoryFact {
         let Some(directory) = &self.directory else { return DirectoryFact::NotAsked };

@@ -508,7 +508,8 @@ impl<'a> Assembly<'a> {
         self.recipients_of_listener(settings, &groups, recipients.is_some());
         self.listener_warnings(settings, &groups, profile.as_deref());
         let judging = profile.as_deref().filter(|profile| profile.rules.certificate.is_some());
-        let tls = TlsContext::new(tls, Arc::clone(key), judging.map(authority_names), groups.policies())
+        let policies = groups.policies().filter(|policy| policy.has_suites());
+        let tls = TlsContext::new(tls, Arc::clone(key), judging.map(authority_names), policies)
             .map_err(|error| self.error(settings.name.span(), "listener", error))
             .ok()?;
         Some(ListenerPlan {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use policy::{DirectoryFact, Listed, Listing, RecipientFacts, RecipientVerdict, Refusal, judge_recipient};
+use policy::{DirectoryFact, Listed, RecipientFacts, RecipientVerdict, Refusal, judge_recipient};
 use protocol::address::AddressError;
 use protocol::transaction::Rcpt;
-use protocol::{CommandError, ForwardPath, Mailbox, Recipient};
+use protocol::{CommandError, Mailbox, Recipient};
 
 use crate::outcome::End;
+use crate::recipients::Recipients;
 use crate::replies;
 use crate::session::Session;
 use crate::state::State;
@@ -26,7 +27,7 @@ impl Session {
             self.reply(&reply).await?;
             return Ok(State::Mail(transaction));
         }
-        let listed = self.listed(&rcpt.forward_path);
+        let listed = Recipients::look(self.serving.recipients.as_ref(), &rcpt.forward_path);
         let mailbox = rcpt.forward_path.into_mailbox(&self.server().hostname);
         match Box::pin(self.judge_recipient(&transaction, &mailbox, listed)).await {
             Ok(()) => {
@@ -43,18 +44,6 @@ impl Session {
             }
         }
         Ok(State::Mail(transaction))
-    }
-
-    /// What the listener's table says.
-    fn listed(&self, path: &ForwardPath) -> Listed {
-        match (path, &self.serving.recipients) {
-            // RFC 5321 section 4.5.1: whoever takes mail has a postmaster.
-            (ForwardPath::Postmaster, Some(_)) => {
-                Listed { listing: Listing::Accepted, entry: Some("<Postmaster>".to_owned()) }
-            }
-            (ForwardPath::Mailbox(mailbox), Some(recipients)) => recipients.table.look(mailbox),
-            (_, None) => Listed { listing: Listing::NotOurs, entry: None },
-        }
     }
 
     /// Counts and judges; a recipient that is not taken is not counted.
