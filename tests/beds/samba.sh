@@ -11,8 +11,9 @@ ADMIN_PW=Admin-Pass-1x
 
 make() {
   make_pki "$DIR/pki" "DNS:localhost,IP:$ADDRESS"
-  # Samba refuses a key that others may read.
+  # Samba refuses a key that others may read; the client's own is whose test it is.
   chmod 600 "$DIR/pki/server.key"
+  chown "${SUDO_UID:-0}" "$DIR/pki/gateway.key"
   mkdir -p "$DIR/etc"
   configuration > "$DIR/etc/smb.conf"
   accounts > "$DIR/people.ldif"

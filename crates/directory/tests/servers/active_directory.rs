@@ -242,6 +242,10 @@ async fn passwords(server: &Family) {
     // Until the first of December: by the time of the question.
     assert_eq!(bed.password("leaving", "Leaving-pw-1").await, "leaving NotConfigured");
     assert_eq!(bed.password_at("leaving", "Leaving-pw-1", "2026-12-01T00:00:00Z").await, "disabled");
+    // Where our clock is behind theirs, their sub-code 701 tells, to whoever has the password.
+    let behind = "2020-01-01T00:00:00Z";
+    assert_eq!(bed.password_at("expired", "Expired-pw-1", behind).await, "the account has expired");
+    assert_eq!(bed.password_at("expired", "x", behind).await, "wrong password");
     // Nobody reads passwords here.
     let tables = queries(BY_NAME, "method = { password_attribute = \"unicodePwd\" }\n");
     let answer = server.directory("", &tables).password("alice", "Alice-pw-1").await;
@@ -346,7 +350,7 @@ async fn the_global_catalog(server: &Family) {
 
 async fn binds_of_the_gateway(server: &Family) {
     server.step("12 binds of the gateway");
-    let secret = server.path("gateway-secret");
+    let secret = server.beside("gateway-secret");
     let bind = |name: &str| format!("bind = \"simple\"\nbind_dn = {name:?}\nbind_password_file = {secret:?}");
     std::fs::write(&secret, server.info("BIND_PW")).unwrap();
     for name in [server.info("BIND_DN"), "gateway@ad.example.test", "ADTEST\\gateway"] {

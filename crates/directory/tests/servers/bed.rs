@@ -116,6 +116,12 @@ impl Slapd {
     /// Connections stay, and nothing answers.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
+        // Each thread takes its time to stop, and may answer until then.
+        let threads = format!("/proc/{}/task", self.process.as_ref().unwrap().id());
+        let stopped = |thread: PathBuf| {
+            std::fs::read_to_string(thread.join("status")).is_ok_and(|status| status.contains("State:\tT"))
+        };
+        until("the freeze", || std::fs::read_dir(&threads).unwrap().all(|thread| stopped(thread.unwrap().path())));
     }
 
     pub(crate) fn thaw(&self) {
@@ -312,6 +318,11 @@ impl Family {
 
     pub(crate) fn info(&self, key: &str) -> &str {
         self.info.iter().find(|known| known.0 == key).map_or("", |known| known.1.as_str())
+    }
+
+    /// A file of the test's own.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// A file of the bed.

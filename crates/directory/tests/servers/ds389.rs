@@ -293,7 +293,7 @@ async fn binds_of_the_gateway(server: &Family) {
     assert_eq!(alice(server, &format!("{plain}\nstarttls = true\n{own}")).await, "alice NotConfigured");
     assert!(logged(server, "mech=EXTERNAL") >= 2);
     let others = own.replace("gateway.pem", "alice.pem").replace("gateway.key", "alice.key");
-    let wrong = server.path("wrong");
+    let wrong = server.beside("wrong");
     std::fs::write(&wrong, "not it\n").unwrap();
     let wrong = format!("bind = \"simple\"\nbind_dn = {:?}\nbind_password_file = {wrong:?}", server.info("BIND_DN"));
     for (more, expected) in [
