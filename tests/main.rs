@@ -14,3 +14,4 @@ mod t07_operating;
 mod t08_commands;
 mod t09_revocation;
 mod t10_directories;
+mod t11_policy;

@@ -2,6 +2,7 @@
 
 pub(crate) mod delivered;
 pub(crate) mod dialogues;
+pub(crate) mod dns;
 pub(crate) mod gateway;
 pub(crate) mod golden;
 pub(crate) mod peers;

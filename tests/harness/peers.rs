@@ -14,7 +14,7 @@ pub(crate) fn has(programs: &[&str]) -> bool {
 }
 
 /// Where a program is. Debian keeps some where only root looks.
-fn find(program: &str) -> Option<std::path::PathBuf> {
+pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }

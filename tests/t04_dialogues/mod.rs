@@ -92,8 +92,7 @@ async fn connections() {
         CONFIGURATION.replace("smtp_auth = \"off\"", "smtp_auth = \"off\"\nmax_connections_per_client = 2");
     let in_all = CONFIGURATION.to_owned() + "\n[limits]\nmax_connections = 2\n";
     let of_listener = CONFIGURATION.replacen("tls = \"starttls\"\n", "tls = \"starttls\"\nmax_connections = 2\n", 1);
-    for (configuration, whose) in
-        [(per_client, " from your address"), (of_listener, " to this service"), (in_all, "")]
+    for (configuration, whose) in [(per_client, " from your address"), (of_listener, " to this service"), (in_all, "")]
     {
         let gateway = world.start(&configuration);
         let connect = async || Client::connect(gateway.address("submission"), Security::Plain).await.unwrap();

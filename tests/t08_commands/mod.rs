@@ -16,12 +16,12 @@ use crate::harness::peers::{Said, run};
 use crate::harness::world::{World, card};
 use crate::t03_authentication::at_home;
 
-fn postern(world: &World, arguments: &[&str]) -> Said {
+pub(crate) fn postern(world: &World, arguments: &[&str]) -> Said {
     run(Command::new("timeout").arg("60").arg(binary()).args(arguments).current_dir(world.dir()).env_remove("RUST_LOG"))
 }
 
 /// Without what differs from run to run.
-fn neutral(world: &World, text: &str) -> String {
+pub(crate) fn neutral(world: &World, text: &str) -> String {
     let folder = world.dir().canonicalize().unwrap();
     text.replace(&format!("{}/", folder.display()), "")
 }
