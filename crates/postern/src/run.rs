@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::problem::{Problem, Severity};
 use crate::config::{self, Configuration};
@@ -90,6 +90,14 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     };
     logging::start(&configuration.log);
     block_on(async move {
+        // Before anything listens: a signal that nobody waits for yet would end the process.
+        let signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!(%error, "signals cannot be received");
+                return ExitCode::FAILURE;
+            }
+        };
         let mut gateway = match Gateway::start(configuration).await {
             Ok(gateway) => gateway,
             Err(error) => {
@@ -97,25 +105,35 @@ pub(crate) fn run(file: &Path) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        match serve(&mut gateway, &file).await {
-            Ok(()) => {}
-            Err(error) => tracing::error!(%error, "signals cannot be received"),
-        }
+        serve(&mut gateway, &file, signals).await;
         gateway.stop().await;
         ExitCode::SUCCESS
     })
 }
 
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// Handles signals until one of them means the end.
-async fn serve(gateway: &mut Gateway, file: &Path) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn serve(gateway: &mut Gateway, file: &Path, mut signals: Signals) {
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(gateway, file).await,
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = signals.hangup.recv() => reload(gateway, file).await,
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
         }
     }
 }
