@@ -1,5 +1,6 @@
 //! Passwords that another server knows: asked by SMTP AUTH, away for a while, back again.
 
+use crate::harness::gateway::binary;
 use crate::harness::peers::{command, has, run};
 use crate::harness::{Gateway, World, dialogues, until};
 
@@ -35,6 +36,34 @@ async fn passwords_of_a_mail_server() {
     // It was asked for nothing but that, and no empty password came to it.
     let asked = mailboxes.log_lines().join("\n");
     assert!(!asked.contains("empty password"), "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_before_anybody_signs_in() {
+    let world = world().await;
+    let mailboxes = world.start(MAILBOXES);
+    let port = mailboxes.address("submissions").port();
+    world.write("pki/other.pem", demo::Ca::new("Other CA").unwrap().certificate_pem());
+    let check = |servers: &str, ca: &str| {
+        let configuration = at_home(FRONT).replace(SERVERS, servers);
+        world.configure(&configuration.replace("ca = \"pki/ca.pem\"", &format!("ca = {ca:?}\ntimeout = \"2s\"")));
+        let mut check = std::process::Command::new(binary());
+        run(check.args(["check", "--connect", "--config", "postern.toml"]).current_dir(world.dir()))
+    };
+    let good = format!("[\"smtps://localhost:{port}\"]");
+    let said = check(&good, "pki/ca.pem");
+    let told = format!("forward.mailboxes: smtps://localhost:{port}: takes passwords");
+    assert!(said.success && said.text.contains(&told), "{}", said.text);
+    for (servers, ca, what) in [
+        (good.as_str(), "pki/other.pem", "UnknownIssuer"),
+        (&format!("[\"smtp://localhost:{port}\"]"), "pki/ca.pem", "the greeting"),
+        ("[\"smtps://localhost:1\"]", "pki/ca.pem", "it cannot be connected to"),
+    ] {
+        let said = check(servers, ca);
+        assert!(!said.success && said.text.contains(what), "{what}: {}", said.text);
+        assert!(said.text.contains("error: forward.mailboxes.servers: smtp"), "{}", said.text);
+        assert!(said.text.contains("\n  mend: "), "{}", said.text);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@
 //! no answer without a password; the second is settled here, by `domains`.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -39,6 +40,16 @@ pub struct Forward {
     domains: Vec<Domain>,
     logins: Semaphore,
     clear_text: Option<String>,
+    place: Range<usize>,
+}
+
+/// What a look at a server found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Its URL.
+    pub server: String,
+    /// What is wrong, and what would be right; nothing where a password could be asked about.
+    pub fault: Option<(String, &'static str)>,
 }
 
 impl Forward {
@@ -80,6 +91,7 @@ impl Forward {
             domains: settings.domains.get_ref().0.clone(),
             logins: Semaphore::new(MAX_LOGINS),
             clear_text: settings.in_clear_text().map(ToString::to_string),
+            place: settings.servers.span(),
         })
     }
 
@@ -99,6 +111,23 @@ impl Forward {
             notes.push(text.to_owned());
         }
         notes
+    }
+
+    /// Where `servers` stands in the configuration, octets.
+    pub fn place(&self) -> Range<usize> {
+        self.place.clone()
+    }
+
+    /// Connects to every server, in the order of the settings, as far as EHLO: could a password be asked about? What can't,
+    /// is logged too.
+    pub async fn look(&self) -> Vec<Look> {
+        let mut looks = Vec::new();
+        for server in &self.servers {
+            let found = server.look(Instant::now() + self.timeout).await;
+            let fault = found.err().map(|failure| (failure.why, failure.mend));
+            looks.push(Look { server: server.url().to_string(), fault });
+        }
+        looks
     }
 
     /// Whether `password` is `user`'s. An unknown user and a wrong password are one answer, and take what the server takes.

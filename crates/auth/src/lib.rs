@@ -17,7 +17,7 @@ pub use facts::{
     AllowanceFact, Attempt, CertificateFact, Facts, PasswordFact, PresentedCertificate, QueryFact, TlsFact, Transport,
     WrongPassword,
 };
-pub use forward::{Domains, Forward, ForwardSettings, SettingFault};
+pub use forward::{Domains, Forward, ForwardSettings, Look, SettingFault};
 pub use principal::Principal;
 pub use profile::{Contradiction, Epoch, Examination, PasswordSource, Profile};
 pub use rules::{CertificateRules, Mechanism, OnNotAllowed, OnProblem, PasswordRules, ProfileRules, UnknownMechanism};

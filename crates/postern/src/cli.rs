@@ -237,7 +237,7 @@ pub(crate) struct ConfigFile {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) config: ConfigFile,
-    /// Connect to directory servers too, and look at their schema and bases.
+    /// Connect to directory servers too, and look at their schema and bases; and to those that know passwords.
     #[arg(long)]
     pub(crate) connect: bool,
 }

@@ -31,6 +31,7 @@ pub(crate) struct Configuration {
     pub(crate) trusts: Vec<Arc<pki::Trust>>,
     pub(crate) knowledge: pki::Knowledge,
     pub(crate) directories: Vec<Arc<Directory>>,
+    pub(crate) forwards: Vec<Arc<auth::Forward>>,
     pub(crate) listeners: Vec<ListenerPlan>,
     /// `None` where no sender group names hosts.
     pub(crate) names: Option<session::Names>,

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Configuration, ListenerPlan};
 use crate::control;
 use crate::directories;
+use crate::forwards;
 use crate::stapling;
 
 /// Why the gateway does not start, or a reload is refused.
@@ -79,6 +80,7 @@ impl Gateway {
             watching: watch(
                 configuration.server_key,
                 configuration.directories,
+                configuration.forwards,
                 configuration.knowledge,
                 configuration.state_dir,
             ),
@@ -159,6 +161,7 @@ impl Gateway {
         self.watching = watch(
             configuration.server_key,
             configuration.directories,
+            configuration.forwards,
             configuration.knowledge,
             configuration.state_dir,
         );
@@ -212,6 +215,7 @@ fn serving(plan: &ListenerPlan, server: &Arc<Server>) -> Serving {
 fn watch(
     key: Arc<ServerKey>,
     directories: Vec<Arc<Directory>>,
+    forwards: Vec<Arc<auth::Forward>>,
     knowledge: Knowledge,
     state_dir: PathBuf,
 ) -> JoinHandle<()> {
@@ -231,6 +235,7 @@ fn watch(
         tokio::join!(
             files,
             directories::look(&directories),
+            forwards::look(&forwards),
             crls.run(),
             stapling::run(&key, knowledge.ocsp()),
             control::serve(&state_dir, asked)

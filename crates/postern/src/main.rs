@@ -11,6 +11,7 @@ mod gateway;
 mod control;
 mod lists;
 mod directories;
+mod forwards;
 mod stapling;
 mod table;
 mod logging;

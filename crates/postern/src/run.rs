@@ -10,10 +10,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::problem::{Problem, Severity};
 use crate::config::{self, Configuration};
 use crate::directories;
+use crate::forwards;
 use crate::gateway::Gateway;
 use crate::logging;
 
-/// Reports what is wrong with a configuration, or that nothing is; with `connect`, also with the directory servers.
+/// Reports what is wrong with a configuration, or that nothing is; with `connect`, also with the servers that it asks.
 pub(crate) fn check(file: &Path, connect: bool) -> ExitCode {
     let file = match enter_folder(file) {
         Ok(file) => file,
@@ -31,6 +32,9 @@ pub(crate) fn check(file: &Path, connect: bool) -> ExitCode {
     block_on(async move {
         for directory in &configuration.directories {
             problems.extend(directories::connect(directory, &place).await);
+        }
+        for forward in &configuration.forwards {
+            problems.extend(forwards::connect(forward, &place).await);
         }
         problems.sort_by_key(Problem::place);
         tell(&file, &problems)

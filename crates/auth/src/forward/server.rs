@@ -53,6 +53,12 @@ pub(super) enum Trouble {
     Unanswered(String),
 }
 
+/// Why no password can be asked about, and what would be right.
+pub(super) struct Failure {
+    pub(super) why: String,
+    pub(super) mend: &'static str,
+}
+
 impl Server {
     pub(super) fn new(forward: &str, url: ServerUrl, opener: Opener, connections: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -80,7 +86,8 @@ impl Server {
         let Ok(Ok(place)) = place else { return Err(unasked("all connections to it are in use".to_owned())) };
         // Meanwhile others may have found it dead.
         self.may_try().map_err(unasked)?;
-        let (mut connection, mechanism) = self.connection(patience).await.map_err(unasked)?;
+        let connection = self.connection(patience).await;
+        let (mut connection, mechanism) = connection.map_err(|failure| unasked(failure.why))?;
         self.recover();
         connection.set_deadline(deadline);
         match authenticate(&mut connection, mechanism, user, password, deadline - Instant::now()).await {
@@ -96,8 +103,20 @@ impl Server {
         }
     }
 
+    /// Connects and says goodbye: whether a password could be asked about, and by which mechanism.
+    pub(super) async fn look(&self, deadline: Instant) -> Result<Mechanism, Failure> {
+        let (connection, mechanism) = self.open(deadline).await?;
+        self.recover();
+        connection.quit().await;
+        Ok(mechanism)
+    }
+
+    pub(super) fn url(&self) -> &ServerUrl {
+        &self.url
+    }
+
     /// One that waits, or a new one; over which a password may go.
-    async fn connection(&self, patience: Instant) -> Result<(Connection, Mechanism), String> {
+    async fn connection(&self, patience: Instant) -> Result<(Connection, Mechanism), Failure> {
         while let Some(mut connection) = self.pool.take() {
             let limit = SIGN_OF_LIFE.min(patience.saturating_duration_since(Instant::now()) / 4);
             connection.set_deadline(patience);
@@ -119,11 +138,11 @@ impl Server {
         self.open(patience).await
     }
 
-    async fn open(&self, deadline: Instant) -> Result<(Connection, Mechanism), String> {
+    async fn open(&self, deadline: Instant) -> Result<(Connection, Mechanism), Failure> {
         let fair = deadline.saturating_duration_since(Instant::now()) >= FAIR.min(self.opener.limits.connect / 4);
-        let connection = self.opener.open(deadline).await.map_err(|cause| match fair {
-            true => self.fail(what(&cause), mend(&cause)),
-            false => what(&cause),
+        let connection = self.opener.open(deadline).await.map_err(|cause| {
+            let failure = Failure { why: what(&cause), mend: mend(&cause) };
+            if fair { self.fail(failure) } else { failure }
         })?;
         let Some(mechanism) = Mechanism::of(&connection.extensions) else {
             let offered = connection.extensions.auth.join(" ");
@@ -132,7 +151,8 @@ impl Server {
                 true => "it does not offer AUTH".to_owned(),
                 false => format!("of its mechanisms, {offered}, none is PLAIN or LOGIN"),
             };
-            return Err(self.fail(why, "let it offer AUTH PLAIN on this port, as to a mail client"));
+            let mend = "let it offer AUTH PLAIN on this port, as to a mail client";
+            return Err(self.fail(Failure { why, mend }));
         };
         Ok((connection, mechanism))
     }
@@ -185,14 +205,15 @@ impl Server {
         }
     }
 
-    fn fail(&self, why: String, mend: &'static str) -> String {
+    fn fail(&self, failure: Failure) -> Failure {
         let mut state = self.state();
+        let Failure { why, mend } = &failure;
         if state.rest.is_none() {
             tracing::warn!(forward = self.forward, server = %self.url, why, mend, "the forwarding server cannot be asked");
         }
         state.rest = Some((why.clone(), Instant::now() + rest(state.failures)));
         state.failures = state.failures.saturating_add(1);
-        why
+        failure
     }
 
     fn recover(&self) {

@@ -78,6 +78,7 @@ impl<'a> Assembly<'a> {
             trusts: trusts.built.into_values().collect(),
             knowledge: knowledge?,
             directories: directories.built.into_values().collect(),
+            forwards: forwards.built.into_values().collect(),
             listeners,
             names,
             courier: courier?,
