@@ -29,7 +29,7 @@ run() {
 }
 
 schema() {
-  cp "$HERE/cac.389ds.ldif" "$(config)/schema/98cac.ldif"
+  cp "$HERE/../../etc/schema/99cac.389ds.ldif" "$(config)/schema/98cac.ldif"
   # Writable for the server, which keeps changes to the schema there.
   printf 'dn: cn=schema\nobjectClass: top\nobjectClass: ldapSubentry\nobjectClass: subschema\ncn: schema\n' > "$(config)/schema/99user.ldif"
   # Every attribute sorts as its syntax says.

@@ -58,7 +58,7 @@ cn: schema
 include: file:///etc/ldap/schema/core.ldif
 include: file:///etc/ldap/schema/cosine.ldif
 include: file:///etc/ldap/schema/inetorgperson.ldif
-${NO_CAC_SCHEMA:+# }include: file://$HERE/cac.openldap.ldif
+${NO_CAC_SCHEMA:+# }include: file://$(realpath "$HERE/../../etc/schema/cac.openldap.ldif")
 
 dn: olcDatabase=frontend,cn=config
 objectClass: olcDatabaseConfig

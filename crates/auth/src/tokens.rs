@@ -12,7 +12,7 @@ pub fn certificate_tokens(certificate: &Certificate, at: Time, wanted: &BTreeSet
     for &token in wanted {
         match token {
             // Beyond the calendar of the clock there is no {t}, and what needs it matches nobody.
-            Token::Now => {
+            Token::Now | Token::NowFileTime => {
                 if let Ok(now) = jiff::Timestamp::from_second(at.unix()) {
                     tokens.set_now(now);
                 }

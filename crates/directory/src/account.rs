@@ -3,6 +3,7 @@
 
 use crate::answers::WrongPassword;
 use crate::ldap::message::{Ended, FoundEntry};
+use crate::tokens::{FILETIME_EPOCH, FILETIME_STEPS};
 
 /// Asked of every entry. Servers leave out what they do not know.
 pub(crate) const STATE_ATTRIBUTES: [&str; 4] =
@@ -10,8 +11,6 @@ pub(crate) const STATE_ATTRIBUTES: [&str; 4] =
 
 /// ADS_UF_ACCOUNTDISABLE
 const ACCOUNT_DISABLE: i64 = 0x2;
-/// From 1601 to 1970, seconds.
-const FILETIME_EPOCH: i64 = 11_644_473_600;
 /// Accounts of this attribute were locked by an administrator, for good (draft-behera-ldap-password-policy section 5.3.3).
 const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
@@ -26,7 +25,7 @@ pub(crate) fn closed(entry: &FoundEntry, now: jiff::Timestamp) -> Option<String>
     }
     if let Some(expires) = number("accountExpires") {
         // Steps of 100 ns; 0 and the largest mean never.
-        let instant = expires.div_euclid(10_000_000).saturating_sub(FILETIME_EPOCH);
+        let instant = expires.div_euclid(FILETIME_STEPS).saturating_sub(FILETIME_EPOCH);
         if expires != 0 && expires != i64::MAX && instant <= now.as_second() {
             return Some(format!("has expired (accountExpires {expires})"));
         }

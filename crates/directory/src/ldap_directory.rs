@@ -176,7 +176,7 @@ impl LdapDirectory {
             Ok(filter) => filter,
             Err(no_value) => return nobody(format!("{}: {no_value}", asked.filter)),
         };
-        let remembered = !asked.filter.uses(Token::Now) && !self.require_uses_now();
+        let remembered = !asked.filter.rests_on_clock() && !self.require_rests_on_clock();
         let told = told(trace, step::Question::Certificate, &filter, self.depth, &asked.reading.asked);
         let question = self.question(&filter, &tokens, &asked.reading.asked, remembered, told);
         let entry = match self.find(question, Instant::now() + self.timeout).await {
@@ -261,7 +261,7 @@ impl LdapDirectory {
     ) -> Result<Result<Login, WrongPassword>, String> {
         let tokens = Tokens::login(user, now);
         let Ok(filter) = self.resolve(&self.login_filter, &tokens) else { return Ok(Err(WrongPassword::UnknownUser)) };
-        let may = remembered && !self.login_filter.uses(Token::Now) && !self.require_uses_now();
+        let may = remembered && !self.login_filter.rests_on_clock() && !self.require_rests_on_clock();
         let told = told(trace, step::Question::User, &filter, self.depth, &self.login_reading.asked);
         let found = self.find(self.question(&filter, &tokens, attributes, may, told), deadline).await?;
         let nobodys_dn = || self.bases.iter().find_map(|base| base.resolve(&tokens).ok()).unwrap_or_default();
@@ -281,7 +281,7 @@ impl LdapDirectory {
     async fn allows(&self, dn: &str, tokens: &Tokens, remembered: bool, deadline: Instant, trace: &Trace) -> Allowance {
         let Some(template) = &self.allowance else { return Allowance::NotConfigured };
         let Ok(filter) = template.resolve(tokens) else { return Allowance::NotAllowed };
-        let remembered = remembered && !template.uses(Token::Now);
+        let remembered = remembered && !template.rests_on_clock();
         // "1.1": no attributes (RFC 4511 section 4.5.1.8).
         let operation = self.operation(dn, Depth::Base, &filter, &["1.1".to_owned()]);
         // The entry may have gone meanwhile: that is no failure of the server.
@@ -306,7 +306,7 @@ impl LdapDirectory {
         };
         let Ok(filter) = template.resolve(tokens) else { return RecipientMatch::Unknown };
         // "1.1": no attributes (RFC 4511 section 4.5.1.8).
-        let question = self.question(&filter, tokens, &["1.1".to_owned()], !template.uses(Token::Now), None);
+        let question = self.question(&filter, tokens, &["1.1".to_owned()], !template.rests_on_clock(), None);
         match self.find(question, Instant::now() + self.timeout).await {
             Ok(FoundEntries::One(_) | FoundEntries::Several) => RecipientMatch::Known,
             Ok(FoundEntries::Nobody) => RecipientMatch::Unknown,
@@ -314,8 +314,8 @@ impl LdapDirectory {
         }
     }
 
-    fn require_uses_now(&self) -> bool {
-        self.require.as_ref().is_some_and(|require| require.uses(Token::Now))
+    fn require_rests_on_clock(&self) -> bool {
+        self.require.as_ref().is_some_and(|require| require.rests_on_clock())
     }
 
     /// A query's filter, and what everybody must match.

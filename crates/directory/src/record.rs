@@ -256,10 +256,9 @@ impl Reader<'_> {
         for (name, value) in table {
             let key = format!("person.certificate.{name}", name = name.get_ref());
             let token = name.get_ref().parse::<Token>();
-            let Some(token) = token.ok().filter(|token| token.answers(Query::Certificate) && *token != Token::Now)
-            else {
+            let Some(token) = token.ok().filter(|token| token.answers(Query::Certificate) && !token.is_clock()) else {
                 let names = Token::names(Query::Certificate).replace(['{', '}'], "").replace(" cert ", " ");
-                let names = names.trim_start_matches("t ");
+                let names = names.trim_start_matches("t t:filetime ");
                 let mut text = format!("unknown field; a certificate has {names}");
                 if value.get_ref().is_table() {
                     text.push_str("; a name with a colon is quoted: \"sn:hex\"");

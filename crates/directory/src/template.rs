@@ -97,6 +97,11 @@ impl Template {
         why.or(self.uses(Token::Certificate).then_some("{cert} (use {sha256})"))
     }
 
+    /// Whether the same question can have another answer a second later.
+    pub(crate) fn rests_on_clock(&self) -> bool {
+        self.uses(Token::Now) || self.uses(Token::NowFileTime)
+    }
+
     /// Whether the token stands anywhere in it.
     pub fn uses(&self, token: Token) -> bool {
         let look = |value: &Value| if value.contains(&Piece::Token(token)) { Err(()) } else { Ok(()) };

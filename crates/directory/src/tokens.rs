@@ -3,6 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// Windows counts from 1601: seconds until 1970.
+pub(crate) const FILETIME_EPOCH: i64 = 11_644_473_600;
+/// Its steps in a second.
+pub(crate) const FILETIME_STEPS: i64 = 10_000_000;
+
 /// A token of a filter, written `{name}`; in a people file, a key of a `certificate` table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Token {
@@ -12,8 +17,10 @@ pub enum Token {
     Domain,
     /// `{a}`: the whole of what was typed.
     Address,
-    /// `{t}`: now, GeneralizedTime in UTC (`20261124080000Z`).
+    /// `{t}`: now, GeneralizedTime in UTC (`20261124080000.0Z`).
     Now,
+    /// `{t:filetime}`: now, as Active Directory writes times into integers: steps of 100 ns since 1601.
+    NowFileTime,
     /// `{cn}`: the subject's last common name.
     CommonName,
     /// `{o}`
@@ -98,11 +105,12 @@ pub(crate) enum Form {
 pub struct UnknownToken(pub String);
 
 impl Token {
-    const ALL: [(Self, &'static str, Form); 29] = [
+    const ALL: [(Self, &'static str, Form); 30] = [
         (Self::User, "u", Form::Text),
         (Self::Domain, "d", Form::Text),
         (Self::Address, "a", Form::Text),
         (Self::Now, "t", Form::Text),
+        (Self::NowFileTime, "t:filetime", Form::Number),
         (Self::CommonName, "cn", Form::Text),
         (Self::Organization, "o", Form::Text),
         (Self::OrganizationalUnit, "ou", Form::Text),
@@ -130,6 +138,11 @@ impl Token {
         (Self::AltSecIdRfc822, "altsecid:rfc822", Form::Text),
     ];
 
+    /// Whether its value is the clock's: an answer that rests on it is not remembered.
+    pub(crate) fn is_clock(self) -> bool {
+        matches!(self, Self::Now | Self::NowFileTime)
+    }
+
     fn row(self) -> (&'static str, Form) {
         Self::ALL.iter().find(|row| row.0 == self).map_or(("", Form::Octets), |row| (row.1, row.2))
     }
@@ -146,7 +159,7 @@ impl Token {
     /// Whether `query` can give this token a value.
     pub fn answers(self, query: Query) -> bool {
         match self {
-            Self::Now => true,
+            Self::Now | Self::NowFileTime => true,
             Self::User | Self::Domain | Self::Address => query == Query::SmtpAuth,
             _ => query == Query::Certificate,
         }
@@ -227,9 +240,12 @@ impl Tokens {
         tokens
     }
 
-    /// Sets `{t}`.
+    /// Sets `{t}` and `{t:filetime}`.
     pub fn set_now(&mut self, now: jiff::Timestamp) {
-        self.set(Token::Now, now.strftime("%Y%m%d%H%M%SZ").to_string());
+        // With a fraction: without one Active Directory takes it for no time at all, and `>=` is then true for everybody.
+        self.set(Token::Now, now.strftime("%Y%m%d%H%M%S.0Z").to_string());
+        let filetime = now.as_second().saturating_add(FILETIME_EPOCH).saturating_mul(FILETIME_STEPS);
+        self.set(Token::NowFileTime, filetime.to_string());
     }
 
     /// Sets a value. One without a visible character is unusable: it would match too much, or nothing on purpose. So is a
@@ -284,7 +300,7 @@ mod tests {
             assert_eq!(token.to_string(), name);
         }
         assert_eq!("sn:Hex".parse::<Token>(), Err(UnknownToken("sn:Hex".to_owned())));
-        assert_eq!(Token::names(Query::SmtpAuth), "{u} {d} {a} {t}");
+        assert_eq!(Token::names(Query::SmtpAuth), "{u} {d} {a} {t} {t:filetime}");
     }
 
     #[test]
@@ -294,7 +310,8 @@ mod tests {
         assert_eq!(typed.text(Token::User), Ok("o@k"));
         assert_eq!(typed.text(Token::Domain), Ok("example.mil"));
         assert_eq!(typed.text(Token::Address), Ok("o@k@example.mil"));
-        assert_eq!(typed.text(Token::Now), Ok("20261124080000Z"));
+        assert_eq!(typed.text(Token::Now), Ok("20261124080000.0Z"));
+        assert_eq!(typed.text(Token::NowFileTime), Ok("134399808000000000"));
         let bare = Tokens::login("alice", now);
         assert_eq!(bare.text(Token::User), Ok("alice"));
         assert_eq!(bare.text(Token::Domain), Err(NoValue::Absent(Token::Domain)));

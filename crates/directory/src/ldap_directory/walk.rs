@@ -212,7 +212,8 @@ fn described(template: &Template, entry: &FoundEntry) -> Option<Tokens> {
     template.filter().walk(&mut |item| {
         if let Filter::Equal(attribute, value) = item
             && let [Piece::Token(token)] = value.as_slice()
-            && !matches!(token, Token::Certificate | Token::Now)
+            && *token != Token::Certificate
+            && !token.is_clock()
             && let Some(text) = entry.texts(attribute).min()
         {
             tokens.set(*token, text);
@@ -220,7 +221,7 @@ fn described(template: &Template, entry: &FoundEntry) -> Option<Tokens> {
     });
     let mut client = false;
     let mut see = |value: &Value| {
-        client |= value.iter().any(|piece| matches!(piece, Piece::Token(token) if *token != Token::Now));
+        client |= value.iter().any(|piece| matches!(piece, Piece::Token(token) if !token.is_clock()));
         Ok::<_, Infallible>(())
     };
     let _ = template.filter().try_map(&mut see);
@@ -249,7 +250,7 @@ mod tests {
             ("(uid={u})", "(uid=*)"),
             ("(&(objectClass=person)(|(uid={u})(mail={a})))", "(&(objectClass=person)(|(uid=*)(mail=*)))"),
             ("(&(mail={u}@*)(!(locked=TRUE)))", "(&(mail=*)(!(locked=TRUE)))"),
-            ("(&(uid={u})(until>={t}))", "(&(uid=*)(until>=20261124080000Z))"),
+            ("(&(uid={u})(until>={t}))", "(&(uid=*)(until>=20261124080000.0Z))"),
         ] {
             assert_eq!(everybody(template(text, Query::SmtpAuth).filter(), now).to_string(), expected);
         }

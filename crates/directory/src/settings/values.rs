@@ -214,7 +214,7 @@ impl TryFrom<String> for RequireTemplate {
     fn try_from(text: String) -> Result<Self, String> {
         let told = |error: TemplateError| error.to_string();
         let template = Template::parse(&text, Query::Certificate).map_err(told)?;
-        match Token::of(Query::Certificate).find(|token| *token != Token::Now && template.uses(*token)) {
+        match Token::of(Query::Certificate).find(|token| !token.is_clock() && template.uses(*token)) {
             Some(token) => {
                 Err(format!("{{{token}}} has no place here: it holds for both queries, and only {{t}} is in both"))
             }

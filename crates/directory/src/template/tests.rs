@@ -35,7 +35,7 @@ fn written_out_with_every_value_escaped() {
     for (template, rendered) in [
         ("(caccn={cn})", "(caccn=DOE.JANE.A.1234567890)"),
         ("(&(caccn={cn})(cacserial={sn:hex}))", "(&(caccn=DOE.JANE.A.1234567890)(cacserial=0fa1))"),
-        ("(|(!(x=*))(y>={t})(z<=5)(w~=v))", "(|(!(x=*))(y>=20261124080000Z)(z<=5)(w~=v))"),
+        ("(|(!(x=*))(y>={t})(z<=5)(w~=v))", "(|(!(x=*))(y>=20261124080000.0Z)(z<=5)(w~=v))"),
         ("(cn=a*{sn:hex}*\\2a*z)", "(cn=a*0fa1*\\2a*z)"),
         ("(cn=*b*)", "(cn=*b*)"),
         ("(cn=)", "(cn=)"),
@@ -116,11 +116,11 @@ fn faults_say_where_and_what_would_be_right() {
         ("(uid={u}", "at character 9: \")\" is missing: the \"(\" at character 1 is not closed"),
         ("(uid={u}))", "at character 10: the filter is closed already; this is too much"),
         ("(uid={u})(x=y)", "at character 10: a second filter: join them as (&(…)(…)) or (|(…)(…))"),
-        ("(uid={x})", "at character 6: unknown token {x}; known here are {u} {d} {a} {t}"),
+        ("(uid={x})", "at character 6: unknown token {x}; known here are {u} {d} {a} {t} {t:filetime}"),
         (
             "(é={cn})",
             "at character 2: \"é\" is no attribute name: letters, digits and \"-\", or an OID; at character 4: {cn} \
-             never has a value in an SMTP AUTH query, an allowance or a recipient query; known here are {u} {d} {a} {t}",
+             never has a value in an SMTP AUTH query, an allowance or a recipient query; known here are {u} {d} {a} {t} {t:filetime}",
         ),
         ("(uid={u)", "at character 6: \"}\" is missing; a literal \"{\" is written \\7b"),
         ("(uid=a\\zz)", "at character 7: \"\\\" is followed by two hexadecimal digits; a literal one is \\5c"),

@@ -276,13 +276,16 @@ async fn allowances(server: &Family) {
     ] {
         assert_eq!(ask(allowance, user).await, expected, "{allowance}");
     }
-    // Times must have a fraction. {t} has none, and Samba takes it for no time at all: `>=` is true for everybody, and `<=` for
-    // nobody. An allowance that ends by it would not end.
+    // A time without a fraction is none to Samba: `>=` is true for everybody, and `<=` for nobody. {t} has one.
     for (allowance, now, expected) in [
         ("(whenCreated>=21000101000000.0Z)", "2026-11-24T00:00:00Z", "NotAllowed"),
         ("(whenCreated<=21000101000000.0Z)", "2026-11-24T00:00:00Z", "Allowed"),
-        ("(whenCreated>={t})", "2100-01-01T00:00:00Z", "Allowed"),
-        ("(whenCreated<={t})", "2100-01-01T00:00:00Z", "NotAllowed"),
+        ("(whenCreated>=21000101000000Z)", "2026-11-24T00:00:00Z", "Allowed"),
+        ("(whenCreated>={t})", "2100-01-01T00:00:00Z", "NotAllowed"),
+        ("(whenCreated<={t})", "2100-01-01T00:00:00Z", "Allowed"),
+        ("(whenCreated>={t})", "2001-01-01T00:00:00Z", "Allowed"),
+        ("(|(accountExpires=0)(accountExpires>={t:filetime}))", "2100-01-01T00:00:00Z", "Allowed"),
+        ("(!(accountExpires>={t:filetime}))", "2100-01-01T00:00:00Z", "NotAllowed"),
     ] {
         let bed = server.directory("", &queries(BY_NAME, &format!("allowance = {allowance:?}\n")));
         assert_eq!(bed.password_at("grace", "Grace-pw-1", now).await, format!("grace {expected}"), "{allowance}");
