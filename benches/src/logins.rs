@@ -31,11 +31,8 @@ const START: Duration = Duration::from_secs(20);
 const MARK: Mark = Mark::AtLeast(0.95);
 
 /// The listeners: what is asked of the directory, and how to call it.
-const KINDS: [(&str, &str); 3] = [
-    ("silent", "no directory"),
-    ("warm", "directory, remembered"),
-    ("cold", "directory, asked each time"),
-];
+const KINDS: [(&str, &str); 3] =
+    [("silent", "no directory"), ("warm", "directory, remembered"), ("cold", "directory, asked each time")];
 
 /// Measures and prints.
 pub(crate) async fn measure(stage: &Stage, length: Duration) -> Result<(), Failure> {
@@ -138,8 +135,9 @@ impl Slapd {
         fs::write(folder.join("people.ldif"), people())?;
         fs::write(folder.join("numbers"), numbers())?;
         let conf = folder.join("slapd.conf");
-        let filled = Command::new("slapadd").arg("-q").arg("-f").arg(&conf).arg("-l").arg(folder.join("people.ldif"));
-        let filled = output(filled, "slapadd (Debian: slapd)")?;
+        let mut fill = Command::new("slapadd");
+        fill.arg("-q").arg("-f").arg(&conf).arg("-l").arg(folder.join("people.ldif"));
+        let filled = output(&mut fill, "slapadd (Debian: slapd)")?;
         if !filled.status.success() {
             return Err(format!("slapadd: {}", String::from_utf8_lossy(&filled.stderr)).into());
         }
@@ -241,7 +239,8 @@ fn show(rounds: &[(Vec<Round>, f64)]) {
             let ratio = median(column(at).zip(column(0)).map(|(round, silent)| round.thrift / silent.thrift));
             let beside = median(column(at).zip(rounds).map(|(round, (_, searches))| round.speed / searches));
             let mark = if at == 1 { MARK.judge(ratio) } else { String::new() };
-            let numbers = [format!("{speed:.0}"), format!("{thrift:.0}"), format!("{ratio:.2}"), format!("{beside:.2}")];
+            let numbers =
+                [format!("{speed:.0}"), format!("{thrift:.0}"), format!("{ratio:.2}"), format!("{beside:.2}")];
             std::iter::once((*name).to_owned()).chain(numbers).chain([mark]).collect()
         })
         .collect();

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use auth::{Attempt, CertificateFact, Facts, ProfileRules, Transport};
-use policy::{Access, MailFlowPolicy, Permit, SenderBinding, SmtpAuth, TlsRule};
+use policy::{MailFlowPolicy, Permit, PolicySettings};
 use postern_spool::{Settings, Spool};
 use protocol::{Body, Domain, Envelope, Mailbox, Recipient, ReversePath};
 use tokio::sync::{mpsc, oneshot};
@@ -39,19 +39,9 @@ async fn main() {
 
 /// The permit of a client whom the policy lets in without a name.
 fn permit() -> Permit {
-    let policy = MailFlowPolicy {
-        name: "bench".into(),
-        access: Access::Relay,
-        tls: TlsRule::Off,
-        verify_client_certificate: false,
-        smtp_auth: SmtpAuth::Off,
-        require_tls_to_offer_auth: true,
-        sender: SenderBinding::Any,
-        max_message_size: u64::MAX,
-        max_recipients_per_message: 100,
-        max_messages_per_connection: 100,
-        max_connections_per_client: 100,
-    };
+    let settings = "access = 'relay'\ntls = 'off'\nsmtp_auth = 'off'\nsender = 'any'";
+    let settings: PolicySettings = toml::from_str(settings).expect("a policy");
+    let policy = MailFlowPolicy::new("bench", &settings, |_, problem| panic!("{problem}"));
     let profile = ProfileRules { certificate: None, password: None, recheck_after: Duration::from_secs(300) };
     let facts =
         Facts { transport: Transport::Plain, certificate: CertificateFact::NotRequested, attempt: Attempt::None };
