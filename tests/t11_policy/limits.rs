@@ -66,6 +66,24 @@ async fn of_an_identity() {
     person("10.1.2.5", "dave", &[OK, OK, IDENTITY_FULL]).await;
 }
 
+/// Recipients beyond a limit are no errors that end the session: those before it get their message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_beyond_the_limit_cost_the_others_nothing() {
+    let world = World::new().await;
+    let gateway = world.start(&CONFIGURATION.replace("_per_hour = 3", "_per_message = 3"));
+    let full = "S: 452 4.5.3 Too many recipients in this message";
+    let replies: Vec<&str> = [OK; 3].into_iter().chain([full; 60]).collect();
+    let rcpt: String = replies.iter().map(|reply| format!("C: RCPT TO:<somebody@example.net>\n{reply}\n")).collect();
+    let script = format!(
+        "S: 220 *\nC: EHLO c.example.mil\nR: 250\nC: MAIL FROM:<>\nS: 250 *\n{rcpt}C: DATA\nS: 354 *\n\
+         C: Subject: sixty too many\nC:\nC: Hello.\nC: .\nS: 250 *\nC: QUIT\nS: 221 *\nCLOSED\n"
+    );
+    from(&world, &gateway, "machines", "10.1.2.3", &script).await;
+    assert_eq!(world.delivered("Subject: sixty too many\r\n").await.fields("X-Envelope-To").len(), 3);
+    let told = gateway.log_lines().into_iter().filter(|line| line.contains("RCPT refused")).count();
+    assert_eq!(told, 20, "the log tells of some");
+}
+
 /// A mail program sends what it may, and is told the rest in words.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_a_mail_program_meets_it() {

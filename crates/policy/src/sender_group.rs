@@ -107,9 +107,14 @@ impl SenderGroups {
         groups.filter_map(|(at, group)| Some(Unreachable { group: &group.name, behind: behind(at, group)? })).collect()
     }
 
-    /// Whether clients of no group get this policy.
-    pub fn is_default(&self, policy: &Arc<MailFlowPolicy>) -> bool {
+    /// Whether clients of every address can get this policy: those of no group, or of one that holds a whole family.
+    pub fn is_for_everybody(&self, policy: &Arc<MailFlowPolicy>) -> bool {
+        let everybody = |group: &SenderGroup| {
+            let ranges = || group.clients.iter().filter_map(ClientPattern::addresses).copied();
+            AddressRange::ALL.iter().any(|family| family.is_covered_by(ranges()))
+        };
         Arc::ptr_eq(policy, &self.default_policy)
+            || self.groups.iter().any(|group| Arc::ptr_eq(policy, &group.policy) && everybody(group))
     }
 
     /// Every policy a client of this listener can get.

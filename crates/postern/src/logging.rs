@@ -14,7 +14,8 @@ pub(crate) fn start(settings: &LogSettings) {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
         LogLevel::Info => "info",
-        LogLevel::Debug => "debug,rustls=info",
+        // Libraries have much to say that is no step of a judgement.
+        LogLevel::Debug => "debug,rustls=info,hickory_net=info,hickory_proto=info,hickory_resolver=info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let terminal = io::stderr().is_terminal();

@@ -82,6 +82,7 @@ impl Names {
             Ok(outcome) => outcome,
             Err(_) => Err(Trouble::Failed(format!("no answer within {:?}", self.patience))),
         };
+        tracing::debug!(%address, ?confirmed, "names by reverse DNS");
         match outcome {
             // Time that ran out takes away no name that was confirmed before.
             _ if !confirmed.is_empty() => Naming::Confirmed(confirmed),

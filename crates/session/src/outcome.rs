@@ -88,6 +88,8 @@ pub(crate) struct Tally {
     pub(crate) messages: u32,
     /// Recipients that were taken.
     pub(crate) recipients: u32,
+    /// Recipients beyond a limit.
+    pub(crate) put_off: u32,
     /// Refused commands.
     pub(crate) errors: u32,
     /// The newest refusal, as the client read it.

@@ -116,6 +116,17 @@ impl Session {
         }
     }
 
+    /// Sends a refusal that a good client meets often, one for each recipient beyond a limit (RFC 5321 section 4.5.3.1.10:
+    /// those before it are to be delivered). It is no error, within reason.
+    pub(crate) async fn put_off(&mut self, reply: &Reply, utf8: bool) -> Result<(), End> {
+        self.tally.put_off = self.tally.put_off.saturating_add(1);
+        if self.tally.put_off > MAX_PUT_OFF {
+            return self.reply_in(reply, utf8).await;
+        }
+        self.tally.refusal = Some(reply.to_string());
+        self.wire.send(reply, utf8).await
+    }
+
     /// The TLS handshake, and all that follows from it: new facts, a new judgement.
     pub(crate) async fn begin_tls(&mut self) -> Result<(), End> {
         let Some(config) = self.serving.tls.config(&self.policy) else {
@@ -203,6 +214,9 @@ impl Session {
         self.wire.close(until).await;
     }
 }
+
+/// Recipients in a session that may be beyond a limit before each one more is an error.
+const MAX_PUT_OFF: u32 = 1000;
 
 /// How long the last reply may take to leave.
 pub(crate) const GOODBYE: std::time::Duration = std::time::Duration::from_secs(5);

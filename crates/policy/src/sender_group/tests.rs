@@ -77,7 +77,7 @@ fn the_first_group_that_holds_the_client_decides() {
         assert_eq!(classified.group, group, "{address}");
         let expected = if group == SenderGroups::DEFAULT { "everybody else" } else { group };
         assert_eq!(&*classified.policy.name, expected, "{address}");
-        assert_eq!(groups.is_default(classified.policy), group == SenderGroups::DEFAULT, "{address}");
+        assert_eq!(groups.is_for_everybody(classified.policy), group == SenderGroups::DEFAULT, "{address}");
         assert_eq!(classified.entry.is_none(), group == SenderGroups::DEFAULT, "{address}");
     }
 }
@@ -88,6 +88,23 @@ fn without_groups_everybody_gets_the_default_policy() {
     assert_eq!(groups.classify(&client("192.0.2.1")).group, SenderGroups::DEFAULT);
     assert_eq!(groups.policies().count(), 1);
     assert_eq!(groups.unreachable(), []);
+}
+
+#[test]
+fn a_group_may_be_everybody_too() {
+    for (clients, everybody) in [
+        (&["0.0.0.0/0"][..], true),
+        (&["::/0"], true),
+        (&["0.0.0.0-255.255.255.255"], true),
+        (&["0.0.0.0/1", "128.0.0.0/1"], true),
+        (&["0.0.0.0/1"], false),
+        (&[".mil"], false),
+        (&[], false),
+    ] {
+        let groups = groups(&[("a", clients)]);
+        let policy = groups.policies().next().unwrap();
+        assert_eq!(groups.is_for_everybody(policy), everybody, "{clients:?}");
+    }
 }
 
 #[test]

@@ -558,7 +558,7 @@ impl<'a> Assembly<'a> {
                 self.warn(span.clone(), "listener.authentication", &message, "name an [authentication.…] profile");
             }
             let open = policy.smtp_auth != SmtpAuth::Required && policy.access == Access::Relay;
-            if open && groups.is_default(policy) {
+            if open && groups.is_for_everybody(policy) {
                 let message = format!("an open relay: policy {name:?} lets unknown clients of every address send");
                 self.warn(span.clone(), "listener.default_policy", &message, "write smtp_auth = \"required\" there");
             }

@@ -14,6 +14,14 @@ use crate::session::Session;
 use crate::state::State;
 use crate::transaction::Transaction;
 
+/// Refused recipients of a session that the log tells one by one.
+const MAX_LOGGED: u32 = 20;
+
+/// Whether the recipient may well be right, and is one too many.
+fn is_limit(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::TooManyRecipients(_) | Refusal::ClientHourFull(_) | Refusal::IdentityHourFull(_))
+}
+
 impl Session {
     pub(crate) async fn rcpt(&mut self, state: State, rcpt: Rcpt) -> Result<State, End> {
         let State::Mail(mut transaction) = state else {
@@ -36,6 +44,7 @@ impl Session {
                 self.tally.recipients += 1;
                 self.reply_in(&replies::recipient_ok(), utf8).await?;
             }
+            Err(refusal) if is_limit(&refusal) => self.put_off(&replies::refusal(&refusal), utf8).await?,
             Err(refusal) => {
                 self.reply_in(&replies::refusal(&refusal), utf8).await?;
                 if let Refusal::Harvesting(_) = refusal {
@@ -86,6 +95,10 @@ impl Session {
         };
         if refusal == Refusal::RecipientUnknown {
             hours.add_unknown(client);
+        }
+        // Of a thousand beyond a limit nobody reads; other refusals are errors, and few.
+        if self.tally.put_off >= MAX_LOGGED {
+            return Err(refusal);
         }
         tracing::info!(
             listener = self.serving.name,
