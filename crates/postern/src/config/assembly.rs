@@ -1,6 +1,6 @@
 //! From settings to parts: names are looked up, files are read, and every problem is collected.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,15 @@ use std::time::Duration;
 use auth::{Forward, PasswordSource, Profile};
 use directory::Directory;
 use pki::{CrlStore, Fetcher, IssuerStore, Knowledge, OcspStore, RevocationMethod, Trust, Verifier};
-use policy::{
-    Access, MailFlowPolicy, RecipientTable, RecipientsSettings, SenderGroup, SenderGroups, SmtpAuth, TlsRule,
-};
 use protocol::Domain;
 use serde_spanned::Spanned;
-use session::{DnsSettings, ListenerSettings, ListenerTls, Names, Recipients, ServerKey, TlsContext, TlsSettings};
+use session::{ServerKey, TlsSettings};
 
+use super::Configuration;
 use super::problem::{Place, Problem, nearest};
 use super::settings::{Named, Settings};
-use super::{Configuration, ListenerPlan};
+
+mod mail_flow;
 
 pub(super) struct Assembly<'a> {
     place: &'a Place,
@@ -351,224 +350,6 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    fn policies(&mut self, settings: &Named<policy::PolicySettings>) -> Parts<Arc<MailFlowPolicy>> {
-        self.each("policy", settings, |this, name, settings| {
-            let mut found = Vec::new();
-            let policy = MailFlowPolicy::new(name, settings.get_ref(), |span, message| found.push((span, message)));
-            for (span, message) in found {
-                this.error(span, &format!("policy.{name}"), message);
-            }
-            let relays = policy.serves();
-            if relays && policy.verify_client_certificate && policy.tls == TlsRule::Off {
-                let message = "verify_client_certificate needs TLS, and tls is off";
-                this.warn(settings.span(), &format!("policy.{name}"), message, "write tls = \"required\"");
-            }
-            if relays && policy.smtp_auth != SmtpAuth::Off && !policy.require_tls_to_offer_auth {
-                let message = "passwords may cross the network in clear text";
-                this.warn(
-                    settings.span(),
-                    &format!("policy.{name}"),
-                    message,
-                    "write require_tls_to_offer_auth = true",
-                );
-            }
-            Some(Arc::new(policy))
-        })
-    }
-
-    fn recipients(
-        &mut self,
-        settings: &Named<RecipientsSettings>,
-        directories: &Parts<Arc<Directory>>,
-    ) -> Parts<Recipients> {
-        self.each("recipients", settings, |this, name, settings| {
-            let (settings, key) = (settings.get_ref(), format!("recipients.{name}"));
-            let mut found = Vec::new();
-            let table = RecipientTable::new(name, settings, |span, message| found.push((span, message)));
-            for (span, message) in found {
-                this.error(span, &key, message);
-            }
-            let key = format!("{key}.directory");
-            let directory = match &settings.directory {
-                None => None,
-                Some(name) => {
-                    let directory = this.look_up(directories, &key, name).cloned()?;
-                    if !directory.answers_recipients() {
-                        let message =
-                            format!("[directory.{}] does not say how a recipient is looked for", directory.name());
-                        let problem = Problem::error(this.place.at(Some(name.span())), &key, &message);
-                        let mend = format!(
-                            "write [directory.{}.recipient_query] with filter = \"(mail={{a}})\"",
-                            directory.name()
-                        );
-                        this.problems.push(problem.mend(mend));
-                    }
-                    Some(directory)
-                }
-            };
-            Some(Recipients { table, directory })
-        })
-    }
-
-    /// Names of clients are looked up only where somebody is known by one.
-    fn names(&mut self, settings: &DnsSettings, listeners: &[ListenerPlan]) -> Option<Names> {
-        if !listeners.iter().any(|listener| listener.groups.name_hosts()) {
-            return None;
-        }
-        match Names::new(settings) {
-            Ok(names) => Some(names),
-            Err(error) => {
-                let problem = Problem::error(None, "dns", &error.to_string());
-                self.problems.push(problem.mend("write [dns] with servers = [\"192.0.2.53\"]"));
-                None
-            }
-        }
-    }
-
-    /// Policies that accept mail for the listener's own recipients, and recipients that nobody asks for.
-    fn recipients_of_listener(&mut self, settings: &ListenerSettings, groups: &SenderGroups, has_recipients: bool) {
-        let accepts = groups.policies().find(|policy| policy.access == Access::Accept);
-        match (accepts, &settings.recipients) {
-            (Some(policy), None) => {
-                let message =
-                    format!("policy {:?} accepts mail for the listener's recipients, and it names none", policy.name);
-                let problem =
-                    Problem::error(self.place.at(Some(settings.name.span())), "listener.recipients", &message);
-                self.problems
-                    .push(problem.mend("write recipients = \"NAME\" and a [recipients.NAME], or access = \"relay\""));
-            }
-            (None, Some(name)) if has_recipients => {
-                let message = "no policy of this listener asks for them";
-                self.warn(name.span(), "listener.recipients", message, "write access = \"accept\" in a policy");
-            }
-            _ => {}
-        }
-    }
-
-    /// What listeners say of themselves and of each other.
-    fn listener_names(&mut self, settings: &[ListenerSettings]) {
-        if settings.is_empty() && !self.struck.iter().any(|struck| struck.starts_with("listener")) {
-            let problem = Problem::error(None, "listener", "there is none, so no client could connect");
-            self.problems.push(problem.mend("add a [[listener]] with name, bind, tls and default_policy"));
-        }
-        let mut names = HashSet::new();
-        let mut addresses = HashMap::new();
-        for listener in settings {
-            let name = listener.name.get_ref();
-            if !names.insert(name.clone()) {
-                self.error(listener.name.span(), "listener.name", format!("{name:?} is the name of another listener"));
-            }
-            let addresses_struck =
-                || self.struck.iter().any(|key| key.starts_with("listener[") && key.contains("].bind["));
-            if listener.bind.get_ref().is_empty() && !addresses_struck() {
-                self.error(listener.bind.span(), "listener.bind", "no address: write [\"0.0.0.0:587\", \"[::]:587\"]");
-            }
-            // Port 0 is any free one, and never the same twice.
-            for address in listener.bind.get_ref().iter().filter(|address| address.port() != 0) {
-                if let Some(other) = addresses.insert(*address, name.clone()) {
-                    let message = format!("{address} is bound by listener {other:?} already");
-                    self.error(listener.bind.span(), "listener.bind", message);
-                }
-            }
-        }
-    }
-
-    fn listener(
-        &mut self,
-        settings: &ListenerSettings,
-        tls: &TlsSettings,
-        key: &Arc<ServerKey>,
-        profiles: &Parts<Arc<Profile>>,
-        policies: &Parts<Arc<MailFlowPolicy>>,
-        recipients: &Parts<Recipients>,
-    ) -> Option<ListenerPlan> {
-        // Every name is looked up before the first unknown one ends this.
-        let profile = match &settings.authentication {
-            None => Some(None),
-            Some(name) => self.look_up(profiles, "listener.authentication", name).cloned().map(Some),
-        };
-        let default_policy = self.look_up(policies, "listener.default_policy", &settings.default_policy).cloned();
-        let groups: Vec<Option<SenderGroup>> = settings
-            .sender_groups
-            .iter()
-            .map(|group| {
-                let policy = self.look_up(policies, "listener.sender_groups.policy", &group.policy)?;
-                let clients = group.clients.iter().map(|pattern| pattern.get_ref().clone()).collect();
-                Some(SenderGroup { name: group.name.as_str().into(), clients, policy: Arc::clone(policy) })
-            })
-            .collect();
-        let recipients = match &settings.recipients {
-            None => Some(None),
-            Some(name) => self.look_up(recipients, "listener.recipients", name).cloned().map(Some),
-        };
-        if let Some(zero) = settings.max_connections.as_ref().filter(|most| *most.get_ref() == 0) {
-            self.error(zero.span(), "listener.max_connections", "max_connections must be at least 1");
-        }
-        let groups = SenderGroups::new(groups.into_iter().collect::<Option<_>>()?, default_policy?);
-        let (profile, recipients) = (profile?, recipients?);
-        self.recipients_of_listener(settings, &groups, recipients.is_some());
-        self.listener_warnings(settings, &groups, profile.as_deref());
-        let judging = profile.as_deref().filter(|profile| profile.rules.certificate.is_some());
-        let policies = groups.policies().filter(|policy| policy.has_suites());
-        let tls = TlsContext::new(tls, Arc::clone(key), judging.map(authority_names), policies)
-            .map_err(|error| self.error(settings.name.span(), "listener", error))
-            .ok()?;
-        Some(ListenerPlan {
-            name: settings.name.get_ref().clone(),
-            bind: settings.bind.get_ref().clone(),
-            implicit_tls: settings.tls,
-            proxy_protocol_from: settings.proxy_protocol_from.clone(),
-            groups,
-            max_connections: settings.max_connections.as_ref().map_or(u32::MAX, |most| *most.get_ref()),
-            recipients,
-            profile,
-            tls,
-        })
-    }
-
-    fn listener_warnings(&mut self, settings: &ListenerSettings, groups: &SenderGroups, profile: Option<&Profile>) {
-        let span = settings.name.span();
-        for policy::Unreachable { group, behind } in groups.unreachable() {
-            let (last, others) = behind.split_last().unwrap_or((&"", &[]));
-            let others: Vec<String> = others.iter().map(|name| format!("{name:?}")).collect();
-            let message = match others.is_empty() {
-                true => format!("no client reaches the sender group {group:?}: {last:?} before it holds them all"),
-                false => format!(
-                    "no client reaches the sender group {group:?}: {} and {last:?} before it hold them all",
-                    others.join(", ")
-                ),
-            };
-            self.warn(span.clone(), "listener.sender_groups", &message, "put the narrower group first");
-        }
-        let mut seen = HashSet::new();
-        let serving = groups.policies().filter(|policy| policy.serves());
-        let policies: Vec<_> = serving.filter(|policy| seen.insert(Arc::clone(&policy.name))).collect();
-        // A policy that asks for no certificate goes to the password at once.
-        let never_opened = profile.is_some_and(|profile| profile.rules.password_never_opens());
-        if never_opened && !policies.is_empty() && policies.iter().all(|policy| policy.verify_client_certificate) {
-            let message =
-                "the profile's password is never asked for: on_missing, on_invalid and on_no_match all reject";
-            self.warn(span.clone(), "listener.authentication", message, "write on_missing = \"fallback\"");
-        }
-        for policy in policies {
-            let name = &policy.name;
-            let asks = policy.verify_client_certificate || policy.smtp_auth == SmtpAuth::Required;
-            if asks && profile.is_none() && policy.access != Access::Reject {
-                let message = format!("policy {name:?} asks who the client is, and this listener cannot tell");
-                self.warn(span.clone(), "listener.authentication", &message, "name an [authentication.…] profile");
-            }
-            let open = policy.smtp_auth != SmtpAuth::Required && policy.access == Access::Relay;
-            if open && groups.is_for_everybody(policy) {
-                let message = format!("an open relay: policy {name:?} lets unknown clients of every address send");
-                self.warn(span.clone(), "listener.default_policy", &message, "write smtp_auth = \"required\" there");
-            }
-            if settings.tls == ListenerTls::Implicit && policy.tls == TlsRule::Off {
-                let message = format!("policy {name:?} says tls = \"off\", and this listener begins with TLS");
-                self.warn(span.clone(), "listener.tls", &message, "write tls = \"required\" in the policy");
-            }
-        }
-    }
-
     fn courier(&mut self, routes: &[delivery::RouteSettings], hostname: Option<&Domain>) -> Option<delivery::Courier> {
         if routes.is_empty() && !self.struck.iter().any(|struck| struck.starts_with("route")) {
             let problem = Problem::error(None, "route", "there is none, so no mail could leave");
@@ -586,12 +367,4 @@ impl<'a> Assembly<'a> {
             }
         }
     }
-}
-
-/// The hint for clients with several certificates; none when it would be longer than the trust allows.
-fn authority_names(profile: &Profile) -> Vec<Vec<u8>> {
-    let Some(trust) = profile.trust() else { return Vec::new() };
-    let names = trust.ca_names();
-    let few = names.len() <= trust.settings().max_ca_hints;
-    names.iter().filter(|_| few).map(|name| name.der().to_vec()).collect()
 }
