@@ -14,7 +14,7 @@ use crate::session::Session;
 use crate::state::State;
 use crate::transaction::Transaction;
 
-/// Refused recipients of a session that the log tells one by one.
+/// Recipients of a session beyond a limit that the log tells one by one.
 const MAX_LOGGED: u32 = 20;
 
 /// Whether the recipient may well be right, and is one too many.
@@ -97,7 +97,7 @@ impl Session {
             hours.add_unknown(client);
         }
         // Of a thousand beyond a limit nobody reads; other refusals are errors, and few.
-        if self.tally.put_off >= MAX_LOGGED {
+        if is_limit(&refusal) && self.tally.put_off >= MAX_LOGGED {
             return Err(refusal);
         }
         tracing::info!(
