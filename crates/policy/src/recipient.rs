@@ -149,3 +149,16 @@ fn reach(
     steps.add(Question::Recipient, answer, effect);
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_directory_says_in_words() {
+        let unavailable = DirectoryFact::Unavailable("timed out".to_owned());
+        let all = [DirectoryFact::NotAsked, DirectoryFact::Known, DirectoryFact::Unknown, unavailable];
+        let words = all.map(|fact| fact.to_string());
+        assert_eq!(words, ["not asked for", "known", "unknown", "known or not: unavailable: timed out"]);
+    }
+}

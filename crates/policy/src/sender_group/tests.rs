@@ -161,7 +161,7 @@ fn without_names_in_groups_no_name_is_needed() {
 #[test]
 fn groups_behind_wider_ones_are_unreachable() {
     type Groups<'g> = &'g [(&'g str, &'g [&'g str])];
-    let cases: [(Groups<'_>, Groups<'_>); 20] = [
+    let cases: [(Groups<'_>, Groups<'_>); 23] = [
         (&[("a", &["10.0.0.0/8"]), ("b", &["10.1.0.0/16"])], &[("b", &["a"])]),
         (&[("b", &["10.1.0.0/16"]), ("a", &["10.0.0.0/8"])], &[]),
         (&[("a", &["10.0.0.0/8"]), ("b", &["10.0.0.0/8"])], &[("b", &["a"])]),
@@ -180,6 +180,13 @@ fn groups_behind_wider_ones_are_unreachable() {
             &[("b", &["10.0.0.128/25"]), ("a", &["10.0.0.0/25", "192.0.2.1"]), ("c", &["10.0.0.0/24"])],
             &[("c", &["b", "a"])],
         ),
+        // Groups that have nothing to do with it are not named.
+        (
+            &[("x", &["192.0.2.0/24", "mail.example.mil"]), ("a", &["10.0.0.0/8"]), ("b", &["10.1.0.0/16"])],
+            &[("b", &["a"])],
+        ),
+        (&[("x", &["a.example.mil"]), ("a", &[".example.mil"]), ("b", &["b.example.mil"])], &[("b", &["a"])]),
+        (&[("x", &["::/0"]), ("a", &["10.0.0.0/8"]), ("b", &["10.0.0.1-10.0.0.2"])], &[("b", &["a"])]),
         // Names.
         (&[("a", &[".example.mil"]), ("b", &["mail.example.mil", ".lab.example.mil"])], &[("b", &["a"])]),
         (&[("a", &[".example.mil"]), ("b", &["example.mil"])], &[]),
