@@ -161,7 +161,7 @@ fn without_names_in_groups_no_name_is_needed() {
 #[test]
 fn groups_behind_wider_ones_are_unreachable() {
     type Groups<'g> = &'g [(&'g str, &'g [&'g str])];
-    let cases: [(Groups<'_>, Groups<'_>); 23] = [
+    let cases: [(Groups<'_>, Groups<'_>); 25] = [
         (&[("a", &["10.0.0.0/8"]), ("b", &["10.1.0.0/16"])], &[("b", &["a"])]),
         (&[("b", &["10.1.0.0/16"]), ("a", &["10.0.0.0/8"])], &[]),
         (&[("a", &["10.0.0.0/8"]), ("b", &["10.0.0.0/8"])], &[("b", &["a"])]),
@@ -192,6 +192,8 @@ fn groups_behind_wider_ones_are_unreachable() {
         (&[("a", &[".example.mil"]), ("b", &["example.mil"])], &[]),
         (&[("a", &["mail.example.mil"]), ("b", &[".example.mil"])], &[]),
         (&[("a", &["mail.example.mil"]), ("b", &["mail.example.mil"])], &[("b", &["a"])]),
+        (&[("a", &[".example.mil"]), ("b", &[".example.mil"])], &[("b", &["a"])]),
+        (&[("a", &[".example.mil"]), ("b", &[".example.com"])], &[]),
         // What has a name has an address.
         (&[("a", &["0.0.0.0/0"]), ("b", &["mail.example.mil"])], &[]),
         (&[("a", &["0.0.0.0/0", "::/0"]), ("b", &["mail.example.mil"])], &[("b", &["a"])]),
