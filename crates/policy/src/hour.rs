@@ -53,6 +53,7 @@ mod tests {
         for (now, expected) in [(40, 4), (69, 4), (70, 2), (71, 1), (99, 1), (100, 0), (1_000, 0)] {
             assert_eq!(count.clone().at(now), expected, "at {now}");
         }
+        assert_eq!(count.minutes.len(), 3, "a minute is one entry, however much happens in it");
         count.take_back();
         assert_eq!(count.at(40), 3);
         count.at(200);
