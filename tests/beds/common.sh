@@ -273,6 +273,7 @@ cn: Grace None
 sn: None
 mail: grace@example.test
 userPassword: $(ssha grace-pw)
+userPassword: {SCRAM-SHA-256}5000,c2FsdHNhbHRzYWx0,rmNY0AR+PEQqikXLoKO1V/VYEKflbRZHKFMzVjsFGuo=,T81PP9RZU44u31aT8KSEx4gvJwTGlB+27SuHbccjj1A=
 
 # an emergency that ended at 23:30Z, written with an offset and without seconds
 dn: uid=heidi,ou=people,$SUFFIX

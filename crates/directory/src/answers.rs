@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::scram::ScramVerifier;
+
 /// Somebody the directory knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
@@ -56,6 +58,15 @@ pub enum RecipientMatch {
     Unavailable(String),
 }
 
+/// What SCRAM needs of a user, before the client proves anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScramMatch {
+    /// The person's, or nobody's that looks like one.
+    pub verifier: ScramVerifier,
+    /// What follows if the client proves to know the password.
+    pub proved: PasswordMatch,
+}
+
 /// Why a password did not do: alike to the client, apart in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WrongPassword {
@@ -69,6 +80,8 @@ pub enum WrongPassword {
     Empty,
     /// The person has no password.
     NoPassword,
+    /// The person has no verifier for SCRAM.
+    NoVerifier,
     /// Too many wrong ones: the directory has locked the account for a while.
     Locked,
     /// The account's time is over.
@@ -91,6 +104,7 @@ impl fmt::Display for WrongPassword {
             Self::SeveralUsers => "the user name matches several people",
             Self::Empty => "empty password",
             Self::NoPassword => "the person has no password",
+            Self::NoVerifier => "the person has no SCRAM-SHA-256 verifier",
             Self::Locked => "the directory has locked the account",
             Self::AccountExpired => "the account has expired",
             Self::PasswordExpired => "the password has expired",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::answers::{CertificateMatch, PasswordMatch, RecipientMatch};
+use crate::answers::{CertificateMatch, PasswordMatch, RecipientMatch, ScramMatch};
 use crate::cache::CacheHealth;
 use crate::error::Error;
 use crate::file_directory::FileDirectory;
@@ -171,6 +171,54 @@ impl Directory {
         (self.by_password(user, password, now, &trace).await, trace.steps())
     }
 
+    /// What SCRAM-SHA-256 needs of `user`, before the client proves anything, and what a proof would come to at `now`.
+    ///
+    /// For unknown users and for those without a verifier there is one that looks like others', and proves nothing.
+    ///
+    /// # Errors
+    /// Why nobody can tell now; for the log.
+    pub async fn scram_query(&self, user: &str, now: jiff::Timestamp) -> Result<ScramMatch, String> {
+        self.by_scram(user, now, &Trace::default()).await
+    }
+
+    /// [`Directory::scram_query`], as far as the outcome goes, with each step that it took.
+    pub async fn explain_scram_query(&self, user: &str, now: jiff::Timestamp) -> (PasswordMatch, Vec<Step>) {
+        let trace = Trace::listening();
+        let answer = match self.by_scram(user, now, &trace).await {
+            Ok(scram) => scram.proved,
+            Err(why) => PasswordMatch::Unavailable(why),
+        };
+        (answer, trace.steps())
+    }
+
+    /// Who `user` is, where somebody else vouches for it, as the issuer of a token does: whether the SMTP AUTH query finds
+    /// one person, and their account is open and allowed at `now`. Asked of the directory each time.
+    pub async fn token_query(&self, user: &str, now: jiff::Timestamp) -> PasswordMatch {
+        self.by_token(user, now, &Trace::default()).await
+    }
+
+    /// [`Directory::token_query`], with each step that it took.
+    pub async fn explain_token_query(&self, user: &str, now: jiff::Timestamp) -> (PasswordMatch, Vec<Step>) {
+        let trace = Trace::listening();
+        (self.by_token(user, now, &trace).await, trace.steps())
+    }
+
+    /// Whether SCRAM-SHA-256 can be had; not for directory servers without `scram_attribute`.
+    pub fn holds_scram(&self) -> bool {
+        match &self.source {
+            Source::Ldap(ldap) => ldap.holds_scram(),
+            Source::File(_) => true,
+        }
+    }
+
+    /// How many people of a file have a password and no SCRAM verifier, of how many with a password.
+    pub fn without_scram(&self) -> Option<(usize, usize)> {
+        match &self.source {
+            Source::Ldap(_) => None,
+            Source::File(file) => Some(file.without_scram()).filter(|(without, _)| *without > 0),
+        }
+    }
+
     /// What [`Directory::password_query`] would answer to the right password: for explanations, and for a session that it
     /// opened a while ago.
     pub async fn presume(&self, user: &str, now: jiff::Timestamp) -> PasswordMatch {
@@ -215,6 +263,20 @@ impl Directory {
         match &self.source {
             Source::File(file) => file.password_query(user, password, now, trace).await,
             Source::Ldap(ldap) => ldap.password_query(user, password, now, trace).await,
+        }
+    }
+
+    async fn by_scram(&self, user: &str, now: jiff::Timestamp, trace: &Trace) -> Result<ScramMatch, String> {
+        match &self.source {
+            Source::File(file) => file.scram_query(user, now, trace).await,
+            Source::Ldap(ldap) => ldap.scram_query(user, now, trace).await,
+        }
+    }
+
+    async fn by_token(&self, user: &str, now: jiff::Timestamp, trace: &Trace) -> PasswordMatch {
+        match &self.source {
+            Source::File(file) => file.token_query(user, now, trace).await,
+            Source::Ldap(ldap) => ldap.token_query(user, now, trace).await,
         }
     }
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, WrongPassword};
+use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, ScramMatch, WrongPassword};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::password::{Password, Verifier};
 use crate::people::{Found, People, Wants};
 use crate::people_file::{PeopleFile, Reload};
 use crate::record::Record;
+use crate::scram::ScramVerifier;
 use crate::settings::Settings;
 use crate::step::{Question, SeenEntry, Sight, Step, Trace};
 use crate::template::{LoginTemplate, Template};
@@ -160,10 +161,10 @@ impl FileDirectory {
             Ok(login) => login,
             Err(error) => return PasswordMatch::Unavailable(error),
         };
-        let own_hash = login.as_ref().ok().and_then(|login| login.record.password.as_ref());
-        match self.verifier.verify(password, own_hash.unwrap_or(people.dummy())).await {
+        let own = login.as_ref().ok().and_then(|login| login.record.password());
+        match own.as_ref().unwrap_or(people.dummy()).is(password, &self.verifier).await {
             Ok(right) => {
-                let said = if right && own_hash.is_some() { "right" } else { "wrong" };
+                let said = if right && own.is_some() { "right" } else { "wrong" };
                 let step = step(Question::Password, "compared with the person's hash".to_owned());
                 trace.tell(Step { found: Sight::Said(said.to_owned()), ..step });
                 answer(login, right)
@@ -189,6 +190,41 @@ impl FileDirectory {
             Ok(login) => answer(login, true),
             Err(error) => PasswordMatch::Unavailable(error),
         }
+    }
+
+    /// What SCRAM needs of `user`, and what a proof would come to. The error says why nobody can tell.
+    pub(crate) async fn scram_query(
+        &self,
+        user: &str,
+        now: jiff::Timestamp,
+        trace: &Trace,
+    ) -> Result<ScramMatch, String> {
+        let people = self.file.people();
+        let login = self.login(&people, user, now, trace).await?;
+        let nobodys = ScramVerifier::nobodys(&self.login_filter, user, people.scram_shape())?;
+        let own = login.as_ref().ok().and_then(|login| login.record.scram.clone());
+        let proved = match (login, &own) {
+            (Ok(Login { record, .. }), None) if !record.disabled => PasswordMatch::Wrong(WrongPassword::NoVerifier),
+            (login, _) => answer(login, true),
+        };
+        Ok(ScramMatch { verifier: own.unwrap_or(nobodys), proved })
+    }
+
+    /// Who `user` is, once another has proved it: no password is asked for.
+    pub(crate) async fn token_query(&self, user: &str, now: jiff::Timestamp, trace: &Trace) -> PasswordMatch {
+        match self.login(&self.file.people(), user, now, trace).await {
+            Ok(Ok(Login { record, .. })) if record.disabled => PasswordMatch::Disabled,
+            Ok(Ok(Login { record, allowance })) => {
+                PasswordMatch::Right { person: Person::from(record.as_ref()), allowance }
+            }
+            Ok(Err(why)) => PasswordMatch::Wrong(why),
+            Err(error) => PasswordMatch::Unavailable(error),
+        }
+    }
+
+    /// How many people have no SCRAM verifier, of how many.
+    pub(crate) fn without_scram(&self) -> (usize, usize) {
+        self.file.people().without_scram()
     }
 
     /// Everything about a user name that needs no password. In this order, and for everybody: the time it takes must
@@ -257,7 +293,7 @@ fn answer(login: Result<Login, WrongPassword>, right: bool) -> PasswordMatch {
     match login {
         Err(why) => PasswordMatch::Wrong(why),
         Ok(Login { record, .. }) if record.disabled => PasswordMatch::Disabled,
-        Ok(Login { record, .. }) if record.password.is_none() => PasswordMatch::Wrong(WrongPassword::NoPassword),
+        Ok(Login { record, .. }) if record.password().is_none() => PasswordMatch::Wrong(WrongPassword::NoPassword),
         Ok(Login { .. }) if !right => PasswordMatch::Wrong(WrongPassword::Mismatch),
         Ok(Login { record, allowance }) => PasswordMatch::Right { person: Person::from(record.as_ref()), allowance },
     }

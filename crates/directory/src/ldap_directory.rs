@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 
 use crate::account::{BindResult, closed};
-use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, WrongPassword};
+use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, ScramMatch, WrongPassword};
 use crate::base::Bases;
 use crate::cache::{Cache, CacheHealth, FoundEntries};
 use crate::error::Error;
@@ -20,6 +20,7 @@ use crate::ldap::server::ServerHealth;
 use crate::ldap_plan::{Plan, Reading};
 use crate::password::Password;
 use crate::proof::Proof;
+use crate::scram::{ScramShape, ScramVerifier};
 use crate::settings::{Method, Places, Settings};
 use crate::step::{self, Trace};
 use crate::template::Template;
@@ -51,6 +52,7 @@ pub(crate) struct LdapDirectory {
     login_reading: Reading,
     recipient_filter: Option<Template>,
     proof: Proof,
+    scram: Option<Scram>,
     notes: Vec<String>,
     places: Places,
 }
@@ -60,6 +62,13 @@ struct CertificateQuestion {
     /// What it asks of a certificate, bases included.
     tokens: BTreeSet<Token>,
     reading: Reading,
+}
+
+/// Where SCRAM's verifiers are.
+struct Scram {
+    attribute: String,
+    /// Of the first verifier that was seen: so must those of unknown users look, and go on looking.
+    shape: OnceLock<ScramShape>,
 }
 
 /// A search that is to be made, in each base until somebody is found.
@@ -83,6 +92,19 @@ struct Searched {
 struct Login {
     entry: Arc<FoundEntry>,
     allowance: Allowance,
+}
+
+impl Scram {
+    /// The entry's verifier. Values have no order: of several the same one is taken each time, as the salt must not change.
+    fn verifier(&self, entry: &FoundEntry) -> Option<ScramVerifier> {
+        let texts = entry.texts(&self.attribute).filter(|text| ScramVerifier::is_meant(text));
+        let text = texts.min()?;
+        ScramVerifier::parse(text)
+            .inspect_err(|why| {
+                tracing::warn!(dn = entry.dn, attribute = self.attribute, why, "a SCRAM verifier can't be used");
+            })
+            .ok()
+    }
 }
 
 impl LdapDirectory {
@@ -125,6 +147,10 @@ impl LdapDirectory {
                 Method::Bind => None,
                 Method::PasswordAttribute(attribute) => Some(attribute.0.clone()),
             }),
+            scram: login
+                .scram_attribute
+                .as_ref()
+                .map(|attribute| Scram { attribute: attribute.get_ref().0.clone(), shape: OnceLock::new() }),
             notes: plan.notes(),
             places: settings.places(),
         })
@@ -217,6 +243,44 @@ impl LdapDirectory {
             (Ok(_), Err(why)) => PasswordMatch::Wrong(why),
             (Ok(result), Ok(login)) => self.answer(login, result, now),
         }
+    }
+
+    /// What SCRAM needs of `user`, and what a proof would come to. The error says why nobody can tell.
+    pub(crate) async fn scram_query(
+        &self,
+        user: &str,
+        now: jiff::Timestamp,
+        trace: &Trace,
+    ) -> Result<ScramMatch, String> {
+        let none = || format!("directory {} has no smtp_auth_query.scram_attribute", self.name);
+        let scram = self.scram.as_ref().ok_or_else(none)?;
+        let deadline = Instant::now() + self.timeout;
+        let attributes: Vec<String> = self.login_reading.asked.iter().chain([&scram.attribute]).cloned().collect();
+        let login = self.login(user, now, &attributes, false, deadline, trace).await?;
+        let own = login.as_ref().ok().and_then(|login| scram.verifier(&login.entry));
+        let shape = own.as_ref().map(|own| *scram.shape.get_or_init(|| own.shape()));
+        let shape = shape.or_else(|| scram.shape.get().copied()).unwrap_or_default();
+        let nobodys = ScramVerifier::nobodys(&self.login_filter, user, shape)?;
+        let proved = match (login, &own) {
+            (Err(why), _) => PasswordMatch::Wrong(why),
+            (Ok(login), Some(_)) => self.answer(login, BindResult::Right, now),
+            (Ok(login), None) => self.answer(login, BindResult::Wrong(WrongPassword::NoVerifier), now),
+        };
+        Ok(ScramMatch { verifier: own.unwrap_or(nobodys), proved })
+    }
+
+    /// Who `user` is, once another has proved it: no password is asked for.
+    pub(crate) async fn token_query(&self, user: &str, now: jiff::Timestamp, trace: &Trace) -> PasswordMatch {
+        let deadline = Instant::now() + self.timeout;
+        match self.login(user, now, &self.login_reading.asked, false, deadline, trace).await {
+            Ok(Ok(login)) => self.answer(login, BindResult::Right, now),
+            Ok(Err(why)) => PasswordMatch::Wrong(why),
+            Err(why) => PasswordMatch::Unavailable(why),
+        }
+    }
+
+    pub(crate) fn holds_scram(&self) -> bool {
+        self.scram.is_some()
     }
 
     pub(crate) async fn presume(&self, user: &str, now: jiff::Timestamp, trace: &Trace) -> PasswordMatch {

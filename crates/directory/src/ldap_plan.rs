@@ -236,6 +236,9 @@ impl Plan<'_> {
         if let Some(query) = &settings.recipient_query {
             wanted.add_filter(query.filter.get_ref().0.filter(), "recipient_query.filter");
         }
+        if let Some(attribute) = &login.scram_attribute {
+            wanted.add(&attribute.get_ref().0, "smtp_auth_query.scram_attribute");
+        }
         if let Some(require) = &settings.require {
             wanted.add_filter(require.get_ref().filter(), "require");
         }

@@ -11,11 +11,13 @@ mod ldap_plan;
 mod cache;
 mod account;
 mod ldap;
-mod stored_password;
 mod file_directory;
 mod people_file;
 mod people;
 mod record;
+mod held_password;
+mod stored_password;
+mod scram;
 mod step;
 mod settings;
 mod server_url;
@@ -29,7 +31,7 @@ mod filter;
 mod comparison;
 mod tokens;
 
-pub use answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, WrongPassword};
+pub use answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, ScramMatch, WrongPassword};
 pub use base::{Base, Bases};
 pub use cache::CacheHealth;
 pub use directory::Directory;
@@ -40,6 +42,7 @@ pub use ldap::server::{ServerDown, ServerHealth};
 pub use ldap_directory::{Listed, Walk};
 pub use password::{Password, hash_password};
 pub use people_file::{PeopleFile, Reload};
+pub use scram::{ScramVerifier, saslprep};
 pub use server_url::{ServerUrl, ServerUrlError};
 pub use settings::{
     Attribute, Attributes, Bind, CacheSettings, CertificateQuery, ClientCertificate, Kind, Method, Order,

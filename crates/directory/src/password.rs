@@ -120,6 +120,15 @@ impl Hash {
         Ok(Self(Box::new(hash)))
     }
 
+    /// Whether `password` is the one that was hashed; the error is a fault of this process.
+    pub(crate) fn is(&self, password: &[u8]) -> Result<bool, String> {
+        match Argon2::default().verify_password(password, self.phc()) {
+            Ok(()) => Ok(true),
+            Err(password_hash::Error::PasswordInvalid) => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// As the library knows it.
     pub(crate) fn phc(&self) -> &phc::PasswordHash {
         &self.0
@@ -169,17 +178,6 @@ impl Verifier {
         self.runs.load(Ordering::Relaxed)
     }
 
-    /// Whether `password` is the one that was hashed; the error is a fault of this process.
-    pub(crate) async fn verify(&self, password: &Password, hash: &Hash) -> Result<bool, String> {
-        let hash = hash.clone();
-        let check = move |password: &[u8]| match Argon2::default().verify_password(password, hash.phc()) {
-            Ok(()) => Ok(true),
-            Err(password_hash::Error::PasswordInvalid) => Ok(false),
-            Err(error) => Err(error.to_string()),
-        };
-        self.run(password, check).await?
-    }
-
     /// Runs a verification when there is a place for it; the error is a fault of this process.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
@@ -217,33 +215,31 @@ pub(crate) mod tests {
         assert_eq!(format!("{hash:?}"), "Hash(Cost { memory_kib: 8, passes: 1, lanes: 1 })");
     }
 
-    #[tokio::test]
-    async fn made_and_verified() {
+    #[test]
+    fn made_and_verified() {
         let text = hash_password(&Password::new("Grüße")).unwrap();
         assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
         let hash = Hash::parse(&text).unwrap();
         assert_eq!(hash.cost(), Cost::default());
-        let verifier = Verifier::new(1);
-        assert_eq!(verifier.verify(&Password::new("Grüße"), &hash).await, Ok(true));
-        assert_eq!(verifier.verify(&Password::new("Grüsse"), &hash).await, Ok(false));
-        assert_eq!(verifier.runs(), 2);
+        assert_eq!(hash.is("Grüße".as_bytes()), Ok(true));
+        assert_eq!(hash.is("Grüsse".as_bytes()), Ok(false));
         assert!(hash_password(&Password::new("")).is_err());
     }
 
-    #[tokio::test]
-    async fn a_dummy_costs_the_same_and_is_nobodys() {
+    #[test]
+    fn a_dummy_costs_the_same_and_is_nobodys() {
         let cost = Hash::parse(&cheap_hash("x")).unwrap().cost();
         let dummy = Hash::dummy(&cost).unwrap();
         assert_eq!(dummy.cost(), cost);
-        assert_eq!(Verifier::new(1).verify(&Password::new("x"), &dummy).await, Ok(false));
+        assert_eq!(dummy.is(b"x"), Ok(false));
     }
 
     /// A hash made elsewhere: the reference implementation's `argon2 somesalt… -id` and Python's argon2-cffi write this.
-    #[tokio::test]
-    async fn hashes_of_others() {
+    #[test]
+    fn hashes_of_others() {
         let text = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         let hash = Hash::parse(text).unwrap();
-        assert_eq!(Verifier::new(1).verify(&Password::new("password"), &hash).await, Ok(true));
+        assert_eq!(hash.is(b"password"), Ok(true));
     }
 
     #[test]
@@ -271,9 +267,8 @@ pub(crate) mod tests {
     async fn no_more_at_once_than_places() {
         let verifier = Arc::new(Verifier::new(1));
         let held = Arc::clone(&verifier.places).acquire_owned().await.unwrap();
-        let hash = Hash::parse(&cheap_hash("x")).unwrap();
         let password = Password::new("x");
-        let mut waiting = Box::pin(verifier.verify(&password, &hash));
+        let mut waiting = Box::pin(verifier.run(&password, |password| password == b"x"));
         assert!(futures_poll_once(&mut waiting).is_none());
         assert_eq!(verifier.runs(), 0);
         drop(held);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::comparison::{fold, normal};
 use crate::error::Error;
 use crate::filter::Filter;
-use crate::password::{Cost, Hash};
+use crate::held_password::{HeldCost, HeldPassword};
 use crate::record::{OWN_ATTRIBUTES, Record};
+use crate::scram::{ScramShape, ScramVerifier};
 use crate::template::{Piece, Template};
 use crate::tokens::{NoValue, Token, Tokens};
 
@@ -58,7 +59,8 @@ pub(crate) struct People {
     certificate_tokens: BTreeSet<Token>,
     /// Attribute → folded value → people.
     attributes: BTreeMap<String, HashMap<String, Vec<Place>>>,
-    dummy: Hash,
+    dummy: HeldPassword,
+    scram_shape: ScramShape,
     notes: Vec<String>,
 }
 
@@ -72,8 +74,9 @@ pub(crate) enum Found {
 
 impl People {
     pub(crate) fn new(records: Vec<Record>, wants: &Wants) -> Result<Self, Error> {
-        let dummy = Hash::dummy(&usual_cost(&records))?;
+        let dummy = HeldPassword::dummy(&usual(costs(&records)))?;
         Ok(Self {
+            scram_shape: usual(scram_shapes(&records)),
             certificates: index_certificates(&records),
             certificate_tokens: records
                 .iter()
@@ -89,6 +92,13 @@ impl People {
 
     pub(crate) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// How many have no SCRAM verifier, of how many with a password.
+    pub(crate) fn without_scram(&self) -> (usize, usize) {
+        let with_password = self.records.iter().filter(|record| record.password().is_some());
+        let (without, with): (Vec<_>, Vec<_>) = with_password.partition(|record| record.scram.is_none());
+        (without.len(), without.len() + with.len())
     }
 
     /// What an administrator should look at, though it is no error.
@@ -107,9 +117,14 @@ impl People {
         }
     }
 
-    /// A hash that is nobody's, as expensive as those of most people.
-    pub(crate) fn dummy(&self) -> &Hash {
+    /// A password that is nobody's, as expensive as those of most people.
+    pub(crate) fn dummy(&self) -> &HeldPassword {
         &self.dummy
+    }
+
+    /// How most people's SCRAM verifiers look: so must those of unknown users.
+    pub(crate) fn scram_shape(&self) -> ScramShape {
+        self.scram_shape
     }
 
     /// What `certificate` tables ask of a certificate.
@@ -230,17 +245,23 @@ fn index_attributes(records: &[Record], wanted: &BTreeSet<String>) -> BTreeMap<S
     attributes
 }
 
-fn costs(records: &[Record]) -> BTreeMap<Cost, usize> {
-    let mut costs = BTreeMap::new();
-    for hash in records.iter().filter_map(|record| record.password.as_ref()) {
-        *costs.entry(hash.cost()).or_default() += 1;
-    }
-    costs
+fn costs(records: &[Record]) -> BTreeMap<HeldCost, usize> {
+    count(records.iter().filter_map(Record::password).map(|held| held.cost()))
 }
 
-/// The cost of most hashes: what an unknown user must cost too.
-fn usual_cost(records: &[Record]) -> Cost {
-    costs(records).into_iter().max_by_key(|entry| entry.1).map(|entry| entry.0).unwrap_or_default()
+fn scram_shapes(records: &[Record]) -> BTreeMap<ScramShape, usize> {
+    count(records.iter().filter_map(|record| record.scram.as_ref()).map(ScramVerifier::shape))
+}
+
+fn count<T: Ord>(things: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let mut counts = BTreeMap::new();
+    things.for_each(|thing| *counts.entry(thing).or_default() += 1);
+    counts
+}
+
+/// What most people have: what an unknown user must have too.
+fn usual<T: Default>(counts: BTreeMap<T, usize>) -> T {
+    counts.into_iter().max_by_key(|entry| entry.1).map(|entry| entry.0).unwrap_or_default()
 }
 
 fn notes(records: &[Record], wants: &Wants) -> Vec<String> {
@@ -254,6 +275,11 @@ fn notes(records: &[Record], wants: &Wants) -> Vec<String> {
     }
     if costs(records).len() > 1 {
         let text = "password hashes of different parameters: the time of a refusal may tell whether a user exists";
+        notes.push(text.to_owned());
+    }
+    if scram_shapes(records).len() > 1 {
+        let text =
+            "SCRAM verifiers of different iterations: what a client is told of them may tell whether a user exists";
         notes.push(text.to_owned());
     }
     let tables = records.iter().any(|record| !record.certificates.is_empty());

@@ -8,7 +8,9 @@ use toml::de::{DeTable, DeValue};
 use crate::comparison::{fold, generalized_time, normal};
 use crate::error::Problem;
 use crate::filter::Entry;
+use crate::held_password::HeldPassword;
 use crate::password::Hash;
+use crate::scram::ScramVerifier;
 use crate::tokens::{Query, Token};
 
 /// Problems that are told; the rest is counted.
@@ -29,10 +31,19 @@ pub(crate) struct Record {
     pub(crate) addresses: Vec<String>,
     /// Any of them; in each, every field, in its normal spelling.
     pub(crate) certificates: Vec<Vec<(Token, String)>>,
-    pub(crate) password: Option<Hash>,
+    pub(crate) hash: Option<Hash>,
+    pub(crate) scram: Option<ScramVerifier>,
     pub(crate) disabled: bool,
     /// What filters see.
     pub(crate) entry: Entry,
+}
+
+impl Record {
+    /// What a password is held against: the hash where there is one, since guessing at it is dearer.
+    pub(crate) fn password(&self) -> Option<HeldPassword> {
+        let hash = self.hash.clone().map(HeldPassword::Argon2);
+        hash.or_else(|| self.scram.clone().map(HeldPassword::Scram))
+    }
 }
 
 /// The first problems by their place in the text, and how many there are beyond.
@@ -138,7 +149,8 @@ impl Reader<'_> {
             user_id_at: 0,
             addresses: Vec::new(),
             certificates: Vec::new(),
-            password: None,
+            hash: None,
+            scram: None,
             disabled: false,
             entry: Entry::default(),
         };
@@ -151,7 +163,7 @@ impl Reader<'_> {
                 }
                 "addresses" => record.addresses = self.addresses(value),
                 "certificate" => record.certificates = self.certificates(value),
-                "password" => record.password = self.password(value),
+                "password" => self.password(value, &mut record),
                 "disabled" => match value.get_ref().as_bool() {
                     Some(disabled) => record.disabled = disabled,
                     None => self.wrong_type(value, "person.disabled", "true or false"),
@@ -275,18 +287,29 @@ impl Reader<'_> {
         Some(fields)
     }
 
-    fn password(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Hash> {
+    /// One form of the password, or a list of forms: at most one of each kind.
+    fn password(&mut self, value: &Spanned<DeValue<'_>>, record: &mut Record) {
+        match value.get_ref() {
+            DeValue::Array(forms) => forms.iter().for_each(|form| self.password_form(form, record)),
+            _ => self.password_form(value, record),
+        }
+    }
+
+    fn password_form(&mut self, value: &Spanned<DeValue<'_>>, record: &mut Record) {
         const KEY: &str = "person.password";
         let Some(text) = value.get_ref().as_str() else {
-            self.wrong_type(value, KEY, "a string");
-            return None;
+            self.wrong_type(value, KEY, "a string, or a list of strings,");
+            return;
         };
-        match Hash::parse(text) {
-            Ok(hash) => Some(hash),
-            Err(message) => {
-                self.problem(value.span().start, KEY, message);
-                None
-            }
+        // Two of a kind would be two passwords.
+        let read = match ScramVerifier::is_meant(text) {
+            true if record.scram.is_some() => Err("a second verifier of SCRAM-SHA-256: a person has one password"),
+            true => ScramVerifier::parse(text).map(|verifier| record.scram = Some(verifier)),
+            false if record.hash.is_some() => Err("a second hash: a person has one password"),
+            false => Hash::parse(text).map(|hash| record.hash = Some(hash)),
+        };
+        if let Err(message) = read {
+            self.problem(value.span().start, KEY, message);
         }
     }
 

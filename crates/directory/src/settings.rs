@@ -123,6 +123,8 @@ pub struct SmtpAuthQuery {
     /// How the password is proved.
     #[serde(default = "by_bind")]
     pub method: Spanned<Method>,
+    /// The attribute with SCRAM's verifiers; without it SCRAM is not to be had.
+    pub scram_attribute: Option<Spanned<Attribute>>,
     /// The attribute that names a person to the gateway.
     #[serde(default = "uid")]
     pub user_id: Spanned<Attribute>,
@@ -148,6 +150,7 @@ impl Default for SmtpAuthQuery {
             filter: by_user_id(),
             allowance: None,
             method: by_bind(),
+            scram_attribute: None,
             user_id: uid(),
             addresses: mail(),
             log: none(),
@@ -252,7 +255,7 @@ impl Settings {
     }
 
     /// Where the keys stand that have a meaning for servers only; `None` for those that were left out.
-    fn of_servers(&self) -> [Place; 24] {
+    fn of_servers(&self) -> [Place; 25] {
         let login = &self.smtp_auth_query;
         let query = self.certificate_query.as_ref();
         [
@@ -277,6 +280,7 @@ impl Settings {
             ("certificate_query.addresses", query.and_then(|query| written(&query.addresses))),
             ("certificate_query.log", query.and_then(|query| written(&query.log))),
             ("smtp_auth_query.method", written(&login.method)),
+            ("smtp_auth_query.scram_attribute", present(login.scram_attribute.as_ref())),
             ("smtp_auth_query.user_id", written(&login.user_id)),
             ("smtp_auth_query.addresses", written(&login.addresses)),
             ("smtp_auth_query.log", written(&login.log)),

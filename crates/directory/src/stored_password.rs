@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::password::Hash;
+use crate::scram::ScramVerifier;
 
 /// Rounds, iterations, cost that one verification may be made to take.
 const MAX_SHA_CRYPT_ROUNDS: u32 = 10_000_000;
@@ -36,6 +37,7 @@ pub(crate) enum StoredPassword {
     ShaCrypt(String),
     Bcrypt(String),
     Yescrypt(String),
+    Scram(ScramVerifier),
     Plain(Zeroizing<Vec<u8>>),
 }
 
@@ -62,6 +64,9 @@ impl StoredPassword {
         }
         let plain = || Self::Plain(Zeroizing::new(value.to_vec()));
         let Some(text) = std::str::from_utf8(value).ok() else { return Ok(plain()) };
+        if ScramVerifier::is_meant(text) {
+            return ScramVerifier::parse(text).map(Self::Scram).map_err(str::to_owned);
+        }
         // Without a scheme in braces it is the password itself (RFC 4519 section 2.41).
         let Some((scheme, rest)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) else {
             return Ok(plain());
@@ -103,6 +108,7 @@ impl StoredPassword {
             Self::ShaCrypt(text) => sha_crypt::ShaCrypt::default().verify_password(password, text.as_str()).is_ok(),
             Self::Bcrypt(text) => bcrypt::verify(password, text).unwrap_or(false),
             Self::Yescrypt(text) => yescrypt::Yescrypt::default().verify_password(password, text.as_str()).is_ok(),
+            Self::Scram(verifier) => verifier.is(password),
             Self::Plain(expected) => expected.as_slice().ct_eq(password).into(),
         }
     }

@@ -3,6 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::answers::{Allowance, Person, WrongPassword};
 use crate::password::tests::cheap_hash;
+use crate::scram::ScramVerifier;
 use crate::tokens::Token;
 
 /// The three-way allowance of the how-to "with SMTP AUTH and an allowance".
@@ -150,6 +151,64 @@ async fn a_login_of_an_hour_ago_is_asked_about_without_its_password() {
     assert_eq!(ask("card-only", "2026-11-24T08:00:00Z").await, wrong(WrongPassword::NoPassword));
     assert_eq!(ask("zoe", "2026-11-24T08:00:00Z").await, wrong(WrongPassword::UnknownUser));
     assert_eq!(bed.directory.verifications(), 0);
+}
+
+fn verifier(password: &str) -> ScramVerifier {
+    ScramVerifier::make(&Password::new(password), 4096.try_into().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn scram_asks_before_the_proof_and_tells_nobody_who_exists() {
+    let of_hugo = verifier("hugo-pw");
+    let more = format!(
+        "[[person]]\nuser_id = \"hugo\"\naddresses = [\"hugo@example.mil\"]\npassword = \"{of_hugo}\"\n\
+         [[person]]\nuser_id = \"ida\"\npassword = [\"{}\", {:?}]\ndisabled = true\n",
+        verifier("ida-pw"),
+        cheap_hash("ida-pw"),
+    );
+    let bed = bed(&(people() + &more), &format!("smtp_auth_query.allowance = {ALLOWANCE:?}"));
+    let now = "2026-11-24T08:00:00Z".parse().unwrap();
+    let ask = async |user: &str| bed.directory.scram_query(user, now).await.unwrap();
+    let hugo = ask("hugo").await;
+    assert_eq!((hugo.verifier, hugo.proved), (of_hugo.clone(), right("hugo", Allowance::Allowed)));
+    assert_eq!(ask("HUGO@example.mil").await.verifier, of_hugo);
+    for (user, proved) in [
+        ("ida", PasswordMatch::Disabled),
+        ("closed", PasswordMatch::Disabled),
+        ("alice", wrong(WrongPassword::NoVerifier)),
+        ("card-only", wrong(WrongPassword::NoVerifier)),
+        ("zoe", wrong(WrongPassword::UnknownUser)),
+        ("", wrong(WrongPassword::UnknownUser)),
+    ] {
+        let (one, two) = (ask(user).await, ask(user).await);
+        assert_eq!(one.proved, proved, "{user}");
+        assert_eq!(one.verifier, two.verifier, "{user}");
+        assert_eq!(one.verifier.iterations(), of_hugo.iterations(), "{user}");
+        assert_eq!(one.verifier.salt().len(), of_hugo.salt().len(), "{user}");
+    }
+    assert_eq!(ask("zoe").await.verifier, ask("Zoe@example.mil").await.verifier);
+    // The same verifier serves PLAIN and LOGIN.
+    assert_eq!(bed.password("hugo", "hugo-pw").await, right("hugo", Allowance::Allowed));
+    assert_eq!(bed.password("hugo", "x").await, wrong(WrongPassword::Mismatch));
+    assert_eq!(bed.directory.presume("hugo", now).await, right("hugo", Allowance::Allowed));
+    // Seven with a hash alone; "closed" is one of them.
+    assert_eq!(bed.directory.without_scram(), Some((7, 9)));
+    let (proved, steps) = bed.directory.explain_scram_query("hugo", now).await;
+    assert_eq!((proved, steps.len()), (right("hugo", Allowance::Allowed), 2));
+}
+
+#[tokio::test]
+async fn whom_a_token_names_needs_no_password() {
+    let bed = bed(&people(), &format!("smtp_auth_query.allowance = {ALLOWANCE:?}"));
+    let now = "2026-11-24T08:00:00Z".parse().unwrap();
+    let ask = async |user: &str| bed.directory.token_query(user, now).await;
+    assert_eq!(ask("bob@example.mil").await, right("bob", Allowance::Allowed));
+    assert_eq!(ask("alice").await, right("alice", Allowance::NotAllowed));
+    assert_eq!(ask("closed").await, PasswordMatch::Disabled);
+    assert_eq!(ask("zoe").await, wrong(WrongPassword::UnknownUser));
+    assert!(matches!(ask("card-only").await, PasswordMatch::Right { .. }));
+    assert_eq!(bed.directory.verifications(), 0);
+    assert_eq!(bed.directory.explain_token_query("bob", now).await.1.len(), 2);
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ fn the_dummy_costs_what_most_hashes_cost() {
     let person = |user: &str, hash: &str| format!("[[person]]\nuser_id = {user:?}\npassword = {hash:?}\n");
     let file = person("a", &cheap) + &person("b", &usual) + &person("c", &usual);
     let people = people(&file, &[]);
-    assert_eq!(people.dummy().cost(), crate::password::Hash::parse(&usual).unwrap().cost());
+    assert_eq!(people.dummy().cost(), HeldCost::Argon2(crate::password::Hash::parse(&usual).unwrap().cost()));
     assert!(people.notes().iter().any(|note| note.contains("different parameters")), "{:?}", people.notes());
 }
 

@@ -41,12 +41,12 @@ fn a_whole_person() {
         alice.certificates,
         [vec![(Token::Edipi, "1234567890".to_owned()), (Token::SerialHex, "fa1".to_owned())]]
     );
-    assert!(alice.password.is_some() && alice.disabled);
+    assert!(alice.password().is_some() && alice.disabled);
     assert_eq!(alice.entry.values("UID"), ["alice"]);
     assert_eq!(alice.entry.values("mail"), ["alice@example.mil", "\"a b\"@example.mil"]);
     assert_eq!(alice.entry.values("role"), ["a", "b"]);
     assert_eq!(bob.certificates.len(), 2);
-    assert!(bob.password.is_none() && !bob.disabled && bob.addresses.is_empty());
+    assert!(bob.password().is_none() && !bob.disabled && bob.addresses.is_empty());
     assert!(!bob.entry.has("mail"));
     assert_eq!(bob.entry.values("room"), ["9"]);
     assert!(read("", &times()).unwrap().is_empty());
@@ -156,9 +156,29 @@ fn no_message_repeats_a_password() {
         "[[person]]\nuser_id = \"a\"\npassword = \"hunter2\"\npassword = \"hunter2\"\n",
         "[[person]]\nuser_id = \"a\"\npassword = \"hunter2\" 48151623\n",
         "[[person]]\nuser_id = \"a\"\npassword = [\"hunter2\"]\n",
+        "[[person]]\nuser_id = \"a\"\npassword = \"SCRAM-SHA-256$hunter2\"\n",
+        "[[person]]\nuser_id = \"a\"\npassword = [\"SCRAM-SHA-256$4096:aGVsbG8=$hunter2:48151623\"]\n",
         "[[person]]\nuser_id = \"a\"\nattributes = { password = \"hunter2\\u0000\" }\n",
     ] {
         let told = problems(text).join("\n");
         assert!(!told.is_empty() && !told.contains("hunter2") && !told.contains("48151623"), "{told}");
     }
+}
+
+#[test]
+fn a_password_may_have_one_form_of_each_kind() {
+    let hash = crate::password::tests::cheap_hash("x");
+    let scram =
+        ScramVerifier::make(&crate::password::Password::new("x"), 4096.try_into().unwrap()).unwrap().to_string();
+    let read = |forms: &[&str]| {
+        read(&format!("[[person]]\nuser_id = \"a\"\npassword = {forms:?}\n"), &BTreeSet::new())
+            .map(|records| (records[0].hash.is_some(), records[0].scram.is_some()))
+            .map_err(|bad| bad.problems[0].text.clone())
+    };
+    assert_eq!(read(&[&hash]), Ok((true, false)));
+    assert_eq!(read(&[&scram]), Ok((false, true)));
+    assert_eq!(read(&[&scram, &hash]), Ok((true, true)));
+    assert_eq!(read(&[]), Ok((false, false)));
+    assert!(read(&[&hash, &scram, &hash]).unwrap_err().contains("one password"));
+    assert!(read(&[&scram, &scram]).unwrap_err().contains("one password"));
 }

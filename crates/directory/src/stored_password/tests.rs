@@ -5,7 +5,7 @@ use super::*;
 const PASSWORD: &str = "Grüße, Bob 1";
 
 /// Made by Python's hashlib and crypt (libxcrypt).
-const VALUES: [&str; 17] = [
+const VALUES: [&str; 19] = [
     "{SHA}C2DiyYQsZfpnn1YN7WCoex7f7Cw=",
     "{SSHA}9U2TDuD/YU7QyEmwj85AROks22NzYWx0c2FsdA==",
     "{SHA256}hFJBXn1P0tEYFpHEW0BOBN0gvmx4WZMf6EDDzU9R9pQ=",
@@ -19,6 +19,8 @@ const VALUES: [&str; 17] = [
     "{PBKDF2-SHA256}1000$c2FsdHNhbHQ$xPgajc.IBzyPtvl0T0eum1qgQRY5jvSz0JYsufViU3M",
     "{PBKDF2-SHA512}1000$c2FsdHNhbHQ$n5uVhDNJ9Fh/nZ39F7BZze/jbk1vk45HMquXfoQr3B1ymFnoE4XnpDqPvh5s75jfYRZHOPTZINz/C2eIeYqlcg",
     "{PBKDF2_SHA256}AAAIAAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj9B2cMG/mhRYSKJxigVq0KHiK/X80dhex+Q2l+41XMBzd3roUkshRp3iwVTgOJaCmj0m7m7gYqW5NQdZfeXwLTwmtrs8Utm6RIT8aHqA1FK9INVFDUB8Z10TWgWt7359SsbOnItzg4oLXfj7Q3blr2gl8SX6y0lfMhEUS8TyYtwJNqddO5CaY9taKLf6wuP4wFNEYcHKIBQclsFRxdUvICNhwAtVhNpAAI/g9KuvcFh8DLX8zVeoKLIJwZ+LyjWzPuUrvb8kmbQNMoFYROi70NJjNwmxphvnFpe9OhGWNXsZMUsUsuEQJm0GaojyF/3AXTlhUduzlM0lNDdk4msakof",
+    "{SCRAM-SHA-256}4096,c2FsdHNhbHQ=,TBqc3HgezKR4DhiEEmOfunVg0yOSkNZ1yuE6TZQxDoQ=,5vl/hocn+wR15ja2blwJzn76Nwfn5pvriLi2wb4mMKs=",
+    "SCRAM-SHA-256$4096:c2FsdHNhbHQ=$TBqc3HgezKR4DhiEEmOfunVg0yOSkNZ1yuE6TZQxDoQ=:5vl/hocn+wR15ja2blwJzn76Nwfn5pvriLi2wb4mMKs=",
     "{CRYPT}$5$rounds=1000$saltsalt$/bpj5AkkqpXR932H/oEs1l5eyE589WJMBJwcFVuMz82",
     "{CRYPT}$6$saltsalt$4eDR4zKN8.QE7oQXBuF405rer2TxiJyiVwuNzo2M.NEIYqNt0XsetcmUQUgwMi0oMo3FecZXLSFHYmYQYTDzB/",
     "{CRYPT}$2b$05$abcdefghijklmnopqrstuu.9o0mEK3JqB93JJwwBg3UXPCSJfyD4.",

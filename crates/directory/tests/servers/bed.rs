@@ -235,6 +235,18 @@ impl Bed {
         told(self.0.password_query(user, &Password::new(password), now.parse().unwrap()).await)
     }
 
+    /// Octets of salt, iterations, and what a proof would come to; each asked twice, and the same.
+    pub(crate) async fn scram(&self, user: &str) -> (usize, u32, String) {
+        let one = self.0.scram_query(user, NOW.parse().unwrap()).await.unwrap();
+        let two = self.0.scram_query(user, NOW.parse().unwrap()).await.unwrap();
+        assert_eq!(one.verifier, two.verifier, "{user}");
+        (one.verifier.salt().len(), one.verifier.iterations().get(), told(one.proved))
+    }
+
+    pub(crate) async fn token(&self, user: &str) -> String {
+        told(self.0.token_query(user, NOW.parse().unwrap()).await)
+    }
+
     pub(crate) async fn presume(&self, user: &str) -> String {
         told(self.0.presume(user, NOW.parse().unwrap()).await)
     }

@@ -88,6 +88,35 @@ async fn by_the_password_attribute() {
 }
 
 #[tokio::test]
+async fn scram_by_an_attribute() {
+    let slapd = Slapd::start();
+    let query = "[smtp_auth_query]\nscram_attribute = \"userPassword\"\nfilter = \"(uid={u})\"\n";
+    let bed = slapd.directory("", &format!("{query}allowance = \"(!(cacexempt=*))\"\n"));
+    assert!(bed.0.holds_scram());
+    // Before anybody's was seen, it is a usual one.
+    assert_eq!(bed.scram("zoe").await, (16, 100_000, "unknown user".to_owned()));
+    for (user, expected) in [
+        ("grace", "grace Allowed"),
+        ("GRACE@example.mil", "grace Allowed"),
+        ("alice", "the person has no SCRAM-SHA-256 verifier"),
+        ("nopw", "the person has no SCRAM-SHA-256 verifier"),
+        ("zoe", "unknown user"),
+        ("*", "unknown user"),
+    ] {
+        assert_eq!(bed.scram(user).await, (12, 5000, expected.to_owned()), "{user}");
+    }
+    assert_eq!(bed.token("dave").await, "dave NotAllowed");
+    assert_eq!(bed.token("alice@anywhere").await, "alice Allowed");
+    assert_eq!(bed.token("zoe").await, "unknown user");
+    // No proof is the server's to judge.
+    assert_eq!(slapd.logged("BIND dn=\"uid="), 0);
+    let without = slapd.directory("", "");
+    assert!(!without.0.holds_scram());
+    let by_attribute = slapd.directory("", &format!("{query}method = {{ password_attribute = \"userPassword\" }}\n"));
+    assert_eq!(by_attribute.password("grace", "grace-pw").await, "grace NotConfigured");
+}
+
+#[tokio::test]
 async fn domains_choose_the_base() {
     let slapd = Slapd::start();
     let bed = slapd.directory(&format!("base = [\"ou={{d}},{SUFFIX}\", \"ou=people,{SUFFIX}\"]"), "");
