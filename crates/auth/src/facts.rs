@@ -36,6 +36,8 @@ pub struct TlsFact {
     pub cipher: &'static str,
     /// TLS from the first byte (RFC 8314 section 3.3), not by STARTTLS.
     pub implicit: bool,
+    /// An exchange can be bound to it (RFC 9266).
+    pub channel_binding: bool,
 }
 
 /// The client's certificate.
@@ -91,26 +93,28 @@ pub enum Attempt {
         /// Who the client wants to be.
         authorization_identity: String,
     },
-    /// A mechanism that proves a password.
+    /// A mechanism that proves a password, or brings a token in its place.
     Password {
         /// By which it was sent.
         mechanism: Mechanism,
-        /// As typed, for the log.
+        /// As typed; of a good token, whom it names.
         user: String,
-        /// What the directory said of it.
+        /// What was said of it.
         password: PasswordFact,
         /// What the allowance query said; [`AllowanceFact::NotAsked`] unless the password was right.
         allowance: AllowanceFact,
     },
 }
 
-/// What became of a password.
+/// What became of a password, or of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PasswordFact {
     /// It is this person's.
     Right(Principal),
     /// It is not, or there is no such person, or several: the reason is for the log, never for the client.
     Wrong(WrongPassword),
+    /// The token is not good, or not theirs; the text is for the log.
+    TokenRefused(String),
     /// Right or not, the account is closed.
     AccountDisabled,
     /// The directory could not answer; the text is for the log.

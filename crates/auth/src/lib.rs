@@ -21,6 +21,6 @@ pub use forward::{Domains, Forward, ForwardSettings, Look, SettingFault};
 pub use principal::Principal;
 pub use profile::{Contradiction, Epoch, Examination, PasswordSource, Profile};
 pub use rules::{CertificateRules, Mechanism, OnNotAllowed, OnProblem, PasswordRules, ProfileRules, UnknownMechanism};
-pub use sasl::{Credentials, Exchange, SaslError, Step};
+pub use sasl::{ChannelBinding, ClientFirst, Credentials, Exchange, LastWord, SaslError, Step};
 pub use settings::{CertificateSettings, Mechanisms, PasswordSettings, Settings};
 pub use tokens::certificate_tokens;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use directory::{Allowance, CertificateMatch, Directory, Password, PasswordMatch, Person, WrongPassword};
 use pki::{Certificate, OnUnknownStatus, Revocation, Time, Trust, Verifier};
 use protocol::Mailbox;
@@ -13,7 +15,7 @@ use crate::facts::{AllowanceFact, Attempt, PasswordFact, PresentedCertificate, Q
 use crate::forward::Forward;
 use crate::principal::Principal;
 use crate::rules::{CertificateRules, Mechanism, OnProblem, PasswordRules, ProfileRules};
-use crate::sasl::Credentials;
+use crate::sasl::{ClientFirst, Credentials, Exchange, LastWord, Step};
 use crate::settings::{PasswordSettings, Settings};
 use crate::tokens::certificate_tokens;
 
@@ -133,6 +135,10 @@ fn password_contradiction(password: &Spanned<PasswordSettings>) -> Option<Contra
             let text = "directory and forward: one of them judges passwords; leave the other out";
             ("password.forward", forward.span(), text)
         }
+        (None, Some(_), _) if settings.mechanisms.as_slice().iter().any(|mechanism| mechanism.is_scram()) => {
+            let text = "SCRAM proves a password without sending it, and a forward has to be sent it: leave SCRAM out of the mechanisms";
+            ("password.forward", settings.forward.as_ref().map_or_else(|| password.span(), Spanned::span), text)
+        }
         (None, Some(_), Some(setting)) => {
             let text = "a forward has no allowance query, so it has no meaning: leave it out";
             ("password.on_not_allowed", setting.span(), text)
@@ -209,12 +215,32 @@ impl Profile {
         self.certificate.as_ref().map(|certificate| certificate.verifier.trust())
     }
 
-    /// What an AUTH exchange came to.
-    pub async fn attempt(&self, credentials: Credentials, at: Time) -> Attempt {
-        match credentials {
+    /// SCRAM's next step: asks the directory what it holds of this user.
+    pub async fn scram(&self, first: ClientFirst, at: Time) -> Step {
+        let known = match (&self.password, now(at)) {
+            (Some(PasswordSource::Directory(directory)), Ok(now)) => directory.scram_query(first.user(), now).await,
+            (_, Err(_)) => Err(BEYOND.to_owned()),
+            _ => Err(format!("profile {} has no directory with SCRAM's verifiers", self.name)),
+        };
+        Exchange::scram(first, known)
+    }
+
+    /// What an AUTH exchange came to, and what there is to be said of it.
+    pub async fn attempt(&self, credentials: Credentials, at: Time) -> (Attempt, LastWord) {
+        let attempt = match credentials {
             Credentials::External { authorization_identity } => Attempt::External { authorization_identity },
             Credentials::Password { mechanism, user, password } => self.password(mechanism, &user, &password, at).await,
-        }
+            Credentials::Scram { mechanism, user, outcome, server_final } => {
+                let (password, allowance) = password_facts(outcome);
+                let last = LastWord::IfPermitted(BASE64.encode(server_final));
+                return (Attempt::Password { mechanism, user, password, allowance }, last);
+            }
+            Credentials::Token { mechanism, user, .. } => {
+                let password = PasswordFact::TokenRefused("no tokens are taken here".to_owned());
+                Attempt::Password { mechanism, user, password, allowance: AllowanceFact::NotAsked }
+            }
+        };
+        (attempt, LastWord::None)
     }
 
     /// Whether `password` is `user`'s, and enough.
@@ -237,19 +263,18 @@ impl Profile {
         Attempt::Password { mechanism, user: user.to_owned(), password, allowance }
     }
 
-    /// The fact that [`Profile::password`] would state for the right password. For explanations, never for a session.
+    /// The fact that a right password of `user` by `mechanism` would come to, with what was asked for it, in words. For
+    /// explanations, never for a session.
     ///
     /// A forward knows of nobody without their password: it is taken to say yes.
-    pub async fn presume(&self, mechanism: Mechanism, user: &str, at: Time) -> Attempt {
-        self.explain_presumption(mechanism, user, at).await.0
-    }
-
-    /// [`Profile::presume`], with what was asked for it, in words.
     pub async fn explain_presumption(&self, mechanism: Mechanism, user: &str, at: Time) -> (Attempt, Vec<String>) {
         let ((password, allowance), steps) = match &self.password {
             Some(PasswordSource::Directory(directory)) => match now(at) {
                 Ok(now) => {
-                    let (answer, asked) = directory.explain_presumption(user, now).await;
+                    let (answer, asked) = match mechanism.is_scram() {
+                        true => directory.explain_scram_query(user, now).await,
+                        false => directory.explain_presumption(user, now).await,
+                    };
                     let told = |step: &directory::Step| format!("directory {}: {step}", directory.name());
                     (password_facts(answer), asked.iter().map(told).collect())
                 }
@@ -270,6 +295,18 @@ impl Profile {
             None => (password_facts(self.nobody_judges()), Vec::new()),
         };
         (Attempt::Password { mechanism, user: user.to_owned(), password, allowance }, steps)
+    }
+
+    /// The same for a session, which has shown the password: from memory where that holds.
+    async fn presume(&self, mechanism: Mechanism, user: &str, at: Time) -> Attempt {
+        let (password, allowance) = match &self.password {
+            Some(PasswordSource::Directory(directory)) => password_facts(match now(at) {
+                Ok(now) => directory.presume(user, now).await,
+                Err(unavailable) => unavailable,
+            }),
+            _ => return self.explain_presumption(mechanism, user, at).await.0,
+        };
+        Attempt::Password { mechanism, user: user.to_owned(), password, allowance }
     }
 
     /// What a right password of a while ago comes to now, without the password: whether the person is still there, open
@@ -293,9 +330,11 @@ impl Profile {
     }
 }
 
+const BEYOND: &str = "the clock is beyond the calendar";
+
 /// Directories have a calendar.
 fn now(at: Time) -> Result<jiff::Timestamp, PasswordMatch> {
-    let beyond = |_| PasswordMatch::Unavailable("the clock is beyond the calendar".to_owned());
+    let beyond = |_| PasswordMatch::Unavailable(BEYOND.to_owned());
     jiff::Timestamp::from_second(at.unix()).map_err(beyond)
 }
 

@@ -40,7 +40,7 @@ pub struct CertificateRules {
     pub on_unknown_status: pki::OnUnknownStatus,
 }
 
-/// How passwords are taken.
+/// How passwords, and tokens in their place, are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordRules {
     /// Offered in EHLO, in this order. EXTERNAL is not among them: it belongs to certificates.
@@ -81,20 +81,55 @@ pub enum Mechanism {
     Login,
     /// RFC 4422 appendix A: the TLS client certificate speaks.
     External,
+    /// RFC 7677: a password is proved, and not sent.
+    ScramSha256,
+    /// The same, bound to the TLS connection (RFC 9266): nobody stands between client and server.
+    ScramSha256Plus,
+    /// RFC 7628: a token of OAuth 2.0.
+    OauthBearer,
+    /// What Google and Microsoft had before that.
+    Xoauth2,
 }
 
 /// Not the name of a mechanism this server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("unknown SASL mechanism: PLAIN, LOGIN and EXTERNAL are known")]
+#[error(
+    "unknown SASL mechanism: PLAIN, LOGIN, EXTERNAL, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, OAUTHBEARER and XOAUTH2 are known"
+)]
 pub struct UnknownMechanism;
 
 impl Mechanism {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Plain,
+        Self::Login,
+        Self::External,
+        Self::ScramSha256,
+        Self::ScramSha256Plus,
+        Self::OauthBearer,
+        Self::Xoauth2,
+    ];
+
+    /// Proves a password without sending it.
+    pub const fn is_scram(self) -> bool {
+        matches!(self, Self::ScramSha256 | Self::ScramSha256Plus)
+    }
+
+    /// Brings a token in a password's place.
+    pub const fn is_token(self) -> bool {
+        matches!(self, Self::OauthBearer | Self::Xoauth2)
+    }
+
     /// The name, upper case (RFC 4422 section 3.1).
     pub const fn name(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
             Self::External => "EXTERNAL",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Self::OauthBearer => "OAUTHBEARER",
+            Self::Xoauth2 => "XOAUTH2",
         }
     }
 }
@@ -110,10 +145,7 @@ impl FromStr for Mechanism {
 
     /// Without regard to case: SMTP's AUTH argument is (RFC 4954 section 4).
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        [Self::Plain, Self::Login, Self::External]
-            .into_iter()
-            .find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
-            .ok_or(UnknownMechanism)
+        Self::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name)).ok_or(UnknownMechanism)
     }
 }
 

@@ -3,10 +3,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use directory::Password;
+use directory::{Password, PasswordMatch, ScramMatch};
 use zeroize::Zeroizing;
 
 use crate::rules::Mechanism;
+
+mod bearer;
+mod scram;
+
+pub use scram::ClientFirst;
 
 /// RFC 4954 section 4: octets of a line, the CRLF included.
 const MAX_LINE: usize = 12_288;
@@ -21,6 +26,19 @@ enum State {
     LoginUser,
     LoginPassword { user: String },
     External,
+    ScramFirst { mechanism: Mechanism, binding: Option<ChannelBinding> },
+    ScramFinal(Box<scram::Challenged>),
+    Token(Mechanism),
+}
+
+/// What only the two ends of a TLS connection know (RFC 9266). There is one where -PLUS is offered.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChannelBinding(pub [u8; 32]);
+
+impl std::fmt::Debug for ChannelBinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChannelBinding(…)")
+    }
 }
 
 /// What comes next.
@@ -28,8 +46,21 @@ enum State {
 pub enum Step {
     /// `334` with this text, base64 already; then the client's line goes to [`Exchange::respond`].
     Challenge(String, Exchange),
+    /// SCRAM: what the directory holds of this user is wanted, for [`Exchange::scram`].
+    Lookup(Box<ClientFirst>),
     /// The client has said all.
     Done(Credentials),
+}
+
+/// What the server still has to say when all is judged, in a challenge of its own (RFC 4954 section 4): base64.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastWord {
+    /// Nothing.
+    None,
+    /// If the client is let in: SCRAM's proof of the server. An empty response answers it.
+    IfPermitted(String),
+    /// If it is not: why a token will not do. Any response answers it, and is thrown away.
+    IfRefused(String),
 }
 
 /// What the client claims.
@@ -43,6 +74,26 @@ pub enum Credentials {
         user: String,
         /// As typed, and possibly empty.
         password: Password,
+    },
+    /// SCRAM.
+    Scram {
+        /// With channel binding, or without.
+        mechanism: Mechanism,
+        /// As typed, and prepared (RFC 4013).
+        user: String,
+        /// What the proof came to.
+        outcome: PasswordMatch,
+        /// The server's own proof, for whom the judgement is content with.
+        server_final: String,
+    },
+    /// OAUTHBEARER and XOAUTH2.
+    Token {
+        /// By which it was sent.
+        mechanism: Mechanism,
+        /// Who the client wants to be; empty: whoever the token says.
+        user: String,
+        /// As sent, and possibly empty; as secret as a password.
+        token: Password,
     },
     /// The TLS client certificate is to speak.
     External {
@@ -69,15 +120,25 @@ pub enum SaslError {
     /// To act for another is not offered here: 535 5.7.8.
     #[error("the authorization identity is not the user name")]
     Authorization,
+    /// 535 5.7.8: somebody may stand between client and server.
+    #[error("channel binding: {0}")]
+    ChannelBinding(&'static str),
 }
 
 impl Exchange {
     /// Begins an exchange: `AUTH mechanism [initial-response]`, the response as it came.
-    pub fn start(mechanism: Mechanism, initial_response: Option<&[u8]>) -> Result<Step, SaslError> {
+    /// `binding` is there where SCRAM-SHA-256-PLUS is offered.
+    pub fn start(
+        mechanism: Mechanism,
+        initial_response: Option<&[u8]>,
+        binding: Option<ChannelBinding>,
+    ) -> Result<Step, SaslError> {
         let (state, challenge) = match mechanism {
             Mechanism::Plain => (State::Plain, ""),
             Mechanism::Login => (State::LoginUser, "Username:"),
             Mechanism::External => (State::External, ""),
+            Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => (State::ScramFirst { mechanism, binding }, ""),
+            Mechanism::OauthBearer | Mechanism::Xoauth2 => (State::Token(mechanism), ""),
         };
         let exchange = Self(state);
         match initial_response {
@@ -102,6 +163,20 @@ impl Exchange {
         self.take(octets)
     }
 
+    /// Goes on with SCRAM; the error of `known` says why no directory could tell.
+    pub fn scram(first: ClientFirst, known: Result<ScramMatch, String>) -> Step {
+        let (mechanism, user) = (first.mechanism(), first.user().to_owned());
+        let challenged =
+            known.and_then(|known| first.challenge(known).ok_or_else(|| "the system has no random numbers".to_owned()));
+        match challenged {
+            Ok((text, challenged)) => Self(State::ScramFinal(Box::new(challenged))).challenge(&text),
+            Err(why) => {
+                let outcome = PasswordMatch::Unavailable(why);
+                Step::Done(Credentials::Scram { mechanism, user, outcome, server_final: String::new() })
+            }
+        }
+    }
+
     fn challenge(self, text: &str) -> Step {
         Step::Challenge(BASE64.encode(text), self)
     }
@@ -118,6 +193,11 @@ impl Exchange {
                 let password = Password::new(text);
                 Ok(Step::Done(Credentials::Password { mechanism: Mechanism::Login, user, password }))
             }
+            State::ScramFirst { mechanism, binding } => {
+                ClientFirst::read(mechanism, text, binding.as_ref()).map(|first| Step::Lookup(Box::new(first)))
+            }
+            State::ScramFinal(challenged) => challenged.read(text).map(Step::Done),
+            State::Token(mechanism) => bearer::read(mechanism, text).map(Step::Done),
             State::External if text.contains('\0') => Err(SaslError::Malformed("NUL in the authorization identity")),
             State::External => Ok(Step::Done(Credentials::External { authorization_identity: text.to_owned() })),
         }
@@ -169,7 +249,7 @@ mod tests {
     ) -> (Vec<String>, Result<Credentials, SaslError>) {
         let mut said = Vec::new();
         let mut lines = lines.iter();
-        let mut step = Exchange::start(mechanism, initial.map(str::as_bytes));
+        let mut step = Exchange::start(mechanism, initial.map(str::as_bytes), None);
         loop {
             match step {
                 Ok(Step::Challenge(text, exchange)) => {
@@ -177,6 +257,7 @@ mod tests {
                     let line = lines.next().expect("the server asks for more than the client says");
                     step = exchange.respond(line.as_bytes());
                 }
+                Ok(Step::Lookup(first)) => step = Ok(Exchange::scram(*first, Err("asleep".to_owned()))),
                 Ok(Step::Done(credentials)) => {
                     assert_eq!(lines.next(), None, "the client says more than the server asks for");
                     return (said, Ok(credentials));
@@ -248,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_star_cancels_wherever_it_comes() {
-        for mechanism in [Mechanism::Plain, Mechanism::Login, Mechanism::External] {
+        for mechanism in Mechanism::ALL {
             assert_eq!(run(mechanism, None, &["*"]).1, Err(SaslError::Cancelled));
             assert_eq!(run(mechanism, Some("*"), &[]).1, Err(SaslError::Cancelled));
         }
@@ -273,7 +354,7 @@ mod tests {
     }
 
     fn mechanism() -> impl Strategy<Value = Mechanism> {
-        prop_oneof![Just(Mechanism::Plain), Just(Mechanism::Login), Just(Mechanism::External)]
+        proptest::sample::select(&Mechanism::ALL[..])
     }
 
     proptest! {
@@ -286,7 +367,7 @@ mod tests {
             encode in any::<bool>(),
         ) {
             let line = |octets: &[u8]| if encode { BASE64.encode(octets).into_bytes() } else { octets.to_vec() };
-            let mut step = Exchange::start(mechanism, initial.as_deref().map(line).as_deref());
+            let mut step = Exchange::start(mechanism, initial.as_deref().map(line).as_deref(), None);
             let mut lines = lines.iter();
             while let Ok(Step::Challenge(_, exchange)) = step {
                 let next = lines.next();

@@ -221,7 +221,8 @@ fn available<'p>(
     certificate: &CertificateFinding<'_>,
 ) -> Result<(bool, Option<&'p PasswordRules>), Refusal> {
     let external = matches!(certificate, CertificateFinding::Person(_));
-    let password = profile.password.as_ref().filter(|_| certificate.opens_password());
+    let runs = |rules: &&PasswordRules| rules.mechanisms.iter().any(|mechanism| can_run(*mechanism, facts));
+    let password = profile.password.as_ref().filter(|_| certificate.opens_password()).filter(runs);
     // Before TLS, what the certificate will open is not known yet.
     let inside_tls = profile.password.is_some() || (policy.verify_client_certificate && profile.certificate.is_some());
     if policy.smtp_auth == SmtpAuth::Off {
@@ -249,14 +250,17 @@ fn auth_offer(
     }
     match available(facts, policy, profile, certificate) {
         Err(refusal) => AuthOffer::Refused(refusal),
-        Ok((external, password)) => AuthOffer::Mechanisms(
-            external
-                .then_some(Mechanism::External)
-                .into_iter()
-                .chain(password.into_iter().flat_map(|rules| rules.mechanisms.iter().copied()))
-                .collect(),
-        ),
+        Ok((external, password)) => {
+            let external = external.then_some(Mechanism::External);
+            let others = password.into_iter().flat_map(|rules| rules.mechanisms.iter().copied());
+            AuthOffer::Mechanisms(external.into_iter().chain(others.filter(|it| can_run(*it, facts))).collect())
+        }
     }
+}
+
+/// RFC 5802 section 6: -PLUS is offered where there is a channel to bind to.
+fn can_run(mechanism: Mechanism, facts: &Facts) -> bool {
+    mechanism != Mechanism::ScramSha256Plus || facts.transport.tls().is_some_and(|tls| tls.channel_binding)
 }
 
 /// Rules 4, 6 and 7: what an AUTH exchange came to.
@@ -274,9 +278,9 @@ fn attempt(
         Attempt::None => Err(Refusal::AuthNotOffered),
         Attempt::External { authorization_identity } => external(authorization_identity, certificate, steps),
         Attempt::Password { user, mechanism, password: fact, allowance } => {
-            let offered = password.filter(|rules| rules.mechanisms.contains(mechanism));
+            let offered = password.filter(|rules| rules.mechanisms.contains(mechanism) && can_run(*mechanism, facts));
             let rules = offered.ok_or(Refusal::MechanismNotOffered)?;
-            let principal = self::password(user, fact, steps)?;
+            let principal = self::password(user, *mechanism, fact, steps)?;
             same_person(principal, certificate, steps)?;
             self::allowance(allowance, rules, steps)?;
             // A password adds nothing to who the certificate says it is, and takes no address away.
@@ -312,12 +316,21 @@ fn external(
     Ok(Identified { principal: (*principal).clone(), mechanism: Some(Mechanism::External) })
 }
 
-fn password<'f>(user: &str, fact: &'f PasswordFact, steps: &mut Steps) -> Result<&'f Principal, Refusal> {
+fn password<'f>(
+    user: &str,
+    mechanism: Mechanism,
+    fact: &'f PasswordFact,
+    steps: &mut Steps,
+) -> Result<&'f Principal, Refusal> {
+    let what = if mechanism.is_token() { "valid token" } else { "right password" };
     let (answer, effect, outcome) = match fact {
         PasswordFact::Right(principal) => {
-            (format!("right password of {}", principal.user_id), Effect::Identified, Ok(principal))
+            (format!("{what} of {}", principal.user_id), Effect::Identified, Ok(principal))
         }
         PasswordFact::Wrong(why) => (format!("{user:?}: {why}"), Effect::Refused, Err(Refusal::InvalidCredentials)),
+        PasswordFact::TokenRefused(why) => {
+            (format!("the token of {user:?}: {why}"), Effect::Refused, Err(Refusal::InvalidCredentials))
+        }
         PasswordFact::AccountDisabled => {
             (format!("the account {user:?} is disabled"), Effect::Refused, Err(Refusal::InvalidCredentials))
         }

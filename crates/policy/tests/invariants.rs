@@ -24,8 +24,11 @@ fn person(user_id: &str) -> Principal {
 }
 
 fn transports() -> Vec<Transport> {
-    let tls = |implicit| Transport::Tls(TlsFact { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", implicit });
-    vec![Transport::Plain, tls(false), tls(true)]
+    let tls = |implicit, channel_binding| {
+        let cipher = "TLS13_AES_256_GCM_SHA384";
+        Transport::Tls(TlsFact { version: "TLSv1.3", cipher, implicit, channel_binding })
+    };
+    vec![Transport::Plain, tls(false, true), tls(true, false)]
 }
 
 fn paths() -> Vec<Result<(), PathError>> {
@@ -90,7 +93,11 @@ fn passwords() -> Vec<PasswordFact> {
     ]
     .map(PasswordFact::Wrong)
     .into();
-    all.extend([PasswordFact::AccountDisabled, PasswordFact::Unavailable(String::new())]);
+    all.extend([
+        PasswordFact::AccountDisabled,
+        PasswordFact::TokenRefused(String::new()),
+        PasswordFact::Unavailable(String::new()),
+    ]);
     all.extend(["alice", "bob"].map(|user| PasswordFact::Right(person(user))));
     all
 }
@@ -103,7 +110,7 @@ fn allowances() -> [AllowanceFact; 4] {
 fn attempts() -> Vec<Attempt> {
     let mut all = vec![Attempt::None];
     all.extend(["", "alice", "bob"].map(|name| Attempt::External { authorization_identity: name.to_owned() }));
-    for mechanism in [Mechanism::Plain, Mechanism::Login] {
+    for mechanism in [Mechanism::Plain, Mechanism::ScramSha256Plus] {
         for password in passwords() {
             for allowance in allowances() {
                 let (user, password) = ("typed".to_owned(), password.clone());
@@ -166,7 +173,7 @@ fn profiles() -> Vec<ProfileRules> {
     }
     let mut passwords = vec![None];
     for on_not_allowed in [OnNotAllowed::Reject, OnNotAllowed::Monitor] {
-        for mechanisms in [vec![Mechanism::Plain, Mechanism::Login], vec![Mechanism::Plain]] {
+        for mechanisms in [vec![Mechanism::Plain, Mechanism::ScramSha256Plus], vec![Mechanism::ScramSha256Plus]] {
             passwords.push(Some(PasswordRules { mechanisms, on_not_allowed }));
         }
     }
@@ -249,7 +256,9 @@ impl<'c> Case<'c> {
         };
         let offered = rules.mechanisms.contains(mechanism) && self.policy.smtp_auth != SmtpAuth::Off;
         let protected = self.facts.transport != Transport::Plain || !self.policy.require_tls_to_offer_auth;
-        (allowed && offered && protected).then_some(principal)
+        let bound = self.facts.transport.tls().is_some_and(|tls| tls.channel_binding);
+        let possible = bound || *mechanism != Mechanism::ScramSha256Plus;
+        (allowed && offered && protected && possible).then_some(principal)
     }
 
     fn check(&self) {
@@ -323,7 +332,7 @@ impl<'c> Case<'c> {
         if let Some(identified) = self.identity() {
             let proven = match identified.mechanism {
                 None | Some(Mechanism::External) => self.owner(),
-                Some(Mechanism::Plain | Mechanism::Login) => self.user(),
+                Some(_) => self.user(),
             };
             self.holds("nobody is identified but by proof", proven == Some(&identified.principal));
         }
@@ -344,8 +353,8 @@ impl<'c> Case<'c> {
                 .is_some_and(|identified| matches!(identified.mechanism, None | Some(Mechanism::External)));
             self.holds("invalid, revoked, nobody, several: never identified by it", !(nobodys && by_certificate));
         }
-        if let Attempt::Password { password: PasswordFact::Wrong(_) | PasswordFact::AccountDisabled, .. } =
-            &self.facts.attempt
+        if let Attempt::Password { password, .. } = &self.facts.attempt
+            && !matches!(password, PasswordFact::Right(_))
         {
             self.holds("a wrong password never succeeds", self.judgement.attempt != Some(Ok(())));
         }

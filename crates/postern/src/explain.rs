@@ -121,6 +121,7 @@ impl Explanation {
                 version: "any version",
                 cipher: "any cipher",
                 implicit: listener.implicit_tls == ListenerTls::Implicit,
+                channel_binding: true,
             }),
         };
         let facts = Facts { transport, certificate, attempt };

@@ -139,6 +139,8 @@ impl Session {
             version: version_name(tls.protocol_version()),
             cipher: tls.negotiated_cipher_suite().map_or("unknown", |suite| suite_name(suite.suite())),
             implicit: self.serving.implicit_tls == ListenerTls::Implicit,
+            // RFC 9266 section 4: over TLS 1.2 only with an extended master secret, and nobody here can see whether it has one.
+            channel_binding: tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3),
         });
         self.examine_certificate().await;
         Ok(())

@@ -79,7 +79,7 @@ fn unreadable_settings_say_what_would_be_right() {
         ("password = { directory = \"d\", mechanisms = [] }", "no mechanism: write [\"PLAIN\", \"LOGIN\"]"),
         ("password = { directory = \"d\", mechanisms = [\"plain\", \"PLAIN\"] }", "a mechanism stands twice"),
         ("password = { directory = \"d\", mechanisms = [\"EXTERNAL\"] }", "EXTERNAL proves no password"),
-        ("password = { directory = \"d\", mechanisms = [\"CRAM-MD5\"] }", "PLAIN, LOGIN and EXTERNAL are known"),
+        ("password = { directory = \"d\", mechanisms = [\"CRAM-MD5\"] }", "PLAIN, LOGIN, EXTERNAL, SCRAM-SHA-256"),
     ] {
         let error = toml::from_str::<Settings>(text).unwrap_err();
         assert!(error.message().contains(says), "{text}: {error}");
@@ -210,7 +210,7 @@ async fn credentials_become_attempts() {
     let external = Credentials::External { authorization_identity: "bob".to_owned() };
     assert_eq!(
         profile.attempt(external, Time::now()).await,
-        Attempt::External { authorization_identity: "bob".to_owned() }
+        (Attempt::External { authorization_identity: "bob".to_owned() }, LastWord::None)
     );
     // The allowance filter of this bed refuses who types no more than the user id.
     for (user, word, expected, allowance) in [
@@ -225,7 +225,7 @@ async fn credentials_become_attempts() {
         let sent =
             Credentials::Password { mechanism: Mechanism::Plain, user: user.clone(), password: Password::new(word) };
         let attempt = Attempt::Password { mechanism: Mechanism::Plain, user, password: expected, allowance };
-        assert_eq!(profile.attempt(sent, Time::now()).await, attempt);
+        assert_eq!(profile.attempt(sent, Time::now()).await, (attempt.clone(), LastWord::None));
         assert_eq!(bed.directory.verifications() - before, 1, "{attempt:?}");
     }
 }

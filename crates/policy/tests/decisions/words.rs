@@ -147,13 +147,15 @@ pub(crate) fn sender(word: &str) -> Result<ReversePath, String> {
 }
 
 fn transport(word: &str) -> Result<Transport, String> {
-    let implicit = match word {
+    let (implicit, channel_binding) = match word {
         "plain" => return Ok(Transport::Plain),
-        "STARTTLS" => false,
-        "implicit" => true,
+        "STARTTLS" => (false, true),
+        "implicit" => (true, true),
+        "STARTTLS, 1.2" => (false, false),
         _ => return Err(unknown("transport", word)),
     };
-    Ok(Transport::Tls(TlsFact { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", implicit }))
+    let version = if channel_binding { "TLSv1.3" } else { "TLSv1.2" };
+    Ok(Transport::Tls(TlsFact { version, cipher: "TLS13_AES_256_GCM_SHA384", implicit, channel_binding }))
 }
 
 fn certificate(certificate: &str, path: &str, revocation: &str, query: &str) -> Result<CertificateFact, String> {
@@ -266,11 +268,13 @@ fn password(user: &str, word: &str) -> Result<PasswordFact, String> {
         "right" => return Ok(PasswordFact::Right(person(user)?)),
         "disabled" => return Ok(PasswordFact::AccountDisabled),
         "unavailable" => return Ok(PasswordFact::Unavailable("connection timed out".to_owned())),
+        "refused" => return Ok(PasswordFact::TokenRefused("expired at 2026-03-02T12:00:00Z".to_owned())),
         "wrong" => WrongPassword::Mismatch,
         "unknown user" => WrongPassword::UnknownUser,
         "several users" => WrongPassword::SeveralUsers,
         "empty" => WrongPassword::Empty,
         "no password" => WrongPassword::NoPassword,
+        "no verifier" => WrongPassword::NoVerifier,
         _ => return Err(unknown("password", word)),
     }))
 }

@@ -1,6 +1,6 @@
 //! AUTH: RFC 4954. The exchange is `auth`'s; whether it may run, and what it comes to, is `policy`'s.
 
-use auth::sasl::{Credentials, Exchange, SaslError, Step};
+use auth::sasl::{ChannelBinding, Credentials, Exchange, LastWord, SaslError, Step};
 use auth::{AllowanceFact, Attempt, Mechanism};
 use policy::{AuthOffer, Refusal};
 use protocol::Reply;
@@ -31,7 +31,7 @@ impl Session {
                 let initial = auth.initial_response.as_ref().map(|response| response.as_base64().as_bytes());
                 match self.exchange(mechanism, initial).await? {
                     Err(reply) => reply,
-                    Ok(credentials) => Box::pin(self.prove(credentials)).await,
+                    Ok(credentials) => Box::pin(self.prove(credentials)).await?,
                 }
             }
         };
@@ -58,34 +58,86 @@ impl Session {
         mechanism: Mechanism,
         initial: Option<&[u8]>,
     ) -> Result<Result<Credentials, Reply>, End> {
-        let mut step = Exchange::start(mechanism, initial);
+        let mut step = Exchange::start(mechanism, initial, self.channel_binding()?);
         loop {
-            let exchange = match step {
+            step = match step {
                 Ok(Step::Done(credentials)) => return Ok(Ok(credentials)),
+                Ok(Step::Lookup(first)) => match self.serving.profile.as_ref() {
+                    Some(profile) => Ok(Box::pin(profile.scram(*first, pki::Time::now())).await),
+                    None => return Ok(Err(replies::refusal(&Refusal::AuthNotOffered))),
+                },
                 Ok(Step::Challenge(base64, exchange)) => {
-                    self.reply(&replies::challenge(base64)).await?;
-                    exchange
+                    self.challenge(base64).await?.and_then(|line| exchange.respond(&line))
                 }
-                Err(error) => return Ok(Err(sasl_error(error))),
-            };
-            let until = self.idle_deadline();
-            step = match self.wire.line(MAX_LINE, until, None).await? {
-                Ok(line) => exchange.respond(&line),
-                Err(LineError::TooLong) => Err(SaslError::TooLong),
-                Err(_) => {
-                    self.reply(&replies::bare_line_ending()).await?;
-                    return Err(End::Framing);
-                }
+                Err(error) => return Ok(Err(self.sasl_error(mechanism, error))),
             };
         }
     }
 
-    /// Puts the outcome among the facts, and replies with what the judgement makes of it.
-    async fn prove(&mut self, credentials: Credentials) -> Reply {
+    /// A challenge, and the client's response.
+    async fn challenge(&mut self, base64: String) -> Result<Result<bytes::Bytes, SaslError>, End> {
+        self.reply(&replies::challenge(base64)).await?;
+        let until = self.idle_deadline();
+        match self.wire.line(MAX_LINE, until, None).await? {
+            Ok(line) => Ok(Ok(line)),
+            Err(LineError::TooLong) => Ok(Err(SaslError::TooLong)),
+            Err(_) => {
+                self.reply(&replies::bare_line_ending()).await?;
+                Err(End::Framing)
+            }
+        }
+    }
+
+    /// RFC 9266 section 2, where -PLUS is offered.
+    fn channel_binding(&self) -> Result<Option<ChannelBinding>, End> {
+        match (&self.judgement.auth, self.wire.tls()) {
+            (AuthOffer::Mechanisms(offered), Some(tls)) if offered.contains(&Mechanism::ScramSha256Plus) => {
+                let exported = tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""));
+                exported.map(|octets| Some(ChannelBinding(octets))).map_err(|error| End::Tls(error.to_string()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Puts the outcome among the facts, lets the mechanism say its last word, and replies with what the judgement makes
+    /// of it.
+    async fn prove(&mut self, credentials: Credentials) -> Result<Reply, End> {
+        let mut before = Attempt::None;
+        let mut last = LastWord::None;
         if let Some(profile) = self.serving.profile.as_ref() {
-            self.facts.attempt = profile.attempt(credentials, pki::Time::now()).await;
+            let (attempt, word) = profile.attempt(credentials, pki::Time::now()).await;
+            before = std::mem::replace(&mut self.facts.attempt, attempt);
+            last = word;
         }
         self.judge();
+        let permitted = matches!(self.judgement.attempt, Some(Ok(())));
+        let refused = matches!(self.judgement.attempt, Some(Err(Refusal::InvalidCredentials)));
+        match last {
+            // RFC 4954 section 4: a server has no reply with data, so it is a challenge, and the response empty. A client
+            // that says anything else, or "*", has seen that this is not its server, and is let in by nobody.
+            LastWord::IfPermitted(word) if permitted => {
+                let answer = self.challenge(word).await?;
+                let error = match answer {
+                    Ok(line) if line.is_empty() => None,
+                    Ok(line) if line == "*" => Some(SaslError::Cancelled),
+                    Ok(_) => Some(SaslError::Malformed("a response to SCRAM's last word")),
+                    Err(error) => Some(error),
+                };
+                if let Some(error) = error {
+                    self.facts.attempt = before;
+                    self.judge();
+                    return Ok(sasl_error(error));
+                }
+            }
+            // RFC 7628 section 3.2.3: what the client answers means nothing.
+            LastWord::IfRefused(word) if refused => drop(self.challenge(word).await?),
+            _ => {}
+        }
+        Ok(self.verdict())
+    }
+
+    /// The reply to the newest exchange, and the log's line.
+    fn verdict(&self) -> Reply {
         match &self.judgement.attempt {
             Some(Ok(())) => {
                 // on_not_allowed = "monitor" lets through, so that somebody reads of it.
@@ -100,6 +152,14 @@ impl Session {
             }
             None => replies::refusal(&Refusal::AuthNotOffered),
         }
+    }
+
+    /// Somebody between client and server is worth a line; what a client spells wrong is not.
+    fn sasl_error(&self, mechanism: Mechanism, error: SaslError) -> Reply {
+        if let SaslError::ChannelBinding(_) = error {
+            tracing::warn!(listener = self.serving.name, client = %self.client, %mechanism, reason = %error, mend = "something between this client and the gateway ends TLS, or tries to", "AUTH refused");
+        }
+        sasl_error(error)
     }
 
     /// As typed.
