@@ -49,10 +49,10 @@ pub(crate) enum Command {
     /// Ask directories as sessions do, look everybody's certificate up, and look after the running gateway's servers.
     #[command(subcommand)]
     Directory(DirectoryCommand),
-    /// Make a password hash (Argon2id) for a people file.
+    /// Make a password hash (Argon2id) for a people file, or a SCRAM verifier.
     ///
     /// The password is asked for on a terminal, and read as one line from standard input elsewhere.
-    Password,
+    Password(PasswordForm),
     /// Print shell completions.
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -64,6 +64,16 @@ pub(crate) enum Command {
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswordForm {
+    /// A verifier for SCRAM-SHA-256, which serves PLAIN and LOGIN as well.
+    #[arg(long)]
+    pub(crate) scram: bool,
+    /// How dear a guess at the verifier is, and a login to the client: 4096 to 1000000.
+    #[arg(long, value_name = "NUMBER", requires = "scram", default_value_t = directory::ScramVerifier::ITERATIONS)]
+    pub(crate) iterations: std::num::NonZeroU32,
 }
 
 #[derive(Debug, Subcommand)]
@@ -278,6 +288,9 @@ pub(crate) struct Explain {
     /// Suppose that this user gives the right password.
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,
+    /// By this mechanism; the profile's first when absent.
+    #[arg(long, value_name = "NAME", requires = "user")]
+    pub(crate) mechanism: Option<auth::Mechanism>,
     /// MAIL FROM, to see whether the identity may use it.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) sender: Option<String>,

@@ -108,7 +108,7 @@ impl Explanation {
         let attempt = match (&listener.profile, &arguments.user) {
             (Some(profile), Some(user)) => {
                 let first = rules.password.as_ref().and_then(|password| password.mechanisms.first().copied());
-                let mechanism = first.unwrap_or(Mechanism::Plain);
+                let mechanism = arguments.mechanism.or(first).unwrap_or(Mechanism::Plain);
                 let (attempt, asked) = profile.explain_presumption(mechanism, user, pki::Time::now()).await;
                 steps.extend(asked);
                 attempt

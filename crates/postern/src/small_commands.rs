@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
-use directory::Password;
+use directory::{Password, ScramVerifier};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, PasswordForm};
 
 /// No password is longer.
 const MAX_PASSWORD: u64 = 4096;
 
-pub(crate) fn password() -> ExitCode {
+pub(crate) fn password(form: &PasswordForm) -> ExitCode {
     let password = match read_password() {
         Ok(password) => password,
         Err(error) => return fail(&format!("no password could be read: {error}")),
@@ -21,7 +21,11 @@ pub(crate) fn password() -> ExitCode {
     if password.is_empty() {
         return fail("an empty password authenticates nobody: give one");
     }
-    match directory::hash_password(&password) {
+    let made = match form.scram {
+        true => ScramVerifier::make(&password, form.iterations).map(|verifier| verifier.to_string()),
+        false => directory::hash_password(&password),
+    };
+    match made {
         Ok(hash) => {
             println!("{hash}");
             ExitCode::SUCCESS

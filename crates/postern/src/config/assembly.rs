@@ -341,6 +341,9 @@ impl<'a> Assembly<'a> {
                     (None, None) => None,
                 };
                 broken |= source.is_none();
+                if let Some(PasswordSource::Directory(directory)) = &source {
+                    this.scram(&format!("{key}.password.mechanisms"), password, directory);
+                }
                 source
             });
             let (knowledge, max_wait) = verifiers?;
@@ -348,6 +351,26 @@ impl<'a> Assembly<'a> {
                 certificate.map(|(trust, directory)| (Verifier::new(trust, knowledge.clone(), max_wait), directory));
             (!broken).then(|| Arc::new(Profile::new(name, settings, certificate, password)))
         })
+    }
+
+    /// SCRAM is offered: are there verifiers?
+    fn scram(&mut self, key: &str, password: &Spanned<auth::PasswordSettings>, directory: &Directory) {
+        if !password.get_ref().mechanisms.as_slice().iter().any(|mechanism| mechanism.is_scram()) {
+            return;
+        }
+        let name = directory.name();
+        if !directory.holds_scram() {
+            let message = format!(
+                "SCRAM needs verifiers, and directory {name:?} says not where they are: write smtp_auth_query.scram_attribute there, or leave SCRAM out"
+            );
+            self.error(password.span(), key, message);
+        }
+        if let Some((without, all)) = directory.without_scram() {
+            let message = format!(
+                "{without} of {all} people with a password in directory {name:?} have no SCRAM verifier: clients that choose SCRAM, as most do, fail for them"
+            );
+            self.warn(password.span(), key, &message, "make theirs with `postern password --scram`, beside the hash");
+        }
     }
 
     fn courier(&mut self, routes: &[delivery::RouteSettings], hostname: Option<&Domain>) -> Option<delivery::Courier> {
