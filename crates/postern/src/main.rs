@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Command::Certificate(command) => certificate::certificate(&command),
         Command::Crl(command) => crl::crl(&command),
         Command::Directory(command) => directory_command::directory(&command),
-        Command::Password(form) => small_commands::password(form),
+        Command::Password(form) => small_commands::password(&form),
         Command::Completions { shell } => small_commands::completions(shell),
         Command::Manual { dir } => small_commands::manual(&dir),
     }
