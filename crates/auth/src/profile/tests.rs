@@ -52,6 +52,11 @@ fn defaults_are_the_strict_ones() {
 fn contradictions_are_named() {
     for (text, key, says) in [
         ("", "", "neither certificate nor password"),
+        (
+            "password = { forward = \"f\", mechanisms = [\"PLAIN\", \"SCRAM-SHA-256\"] }",
+            "password.forward",
+            "leave SCRAM out",
+        ),
         ("password = { directory = \"d\" }\non_missing = \"reject\"", "on_missing", "without `certificate`"),
         ("certificate = { trust = \"t\" }\non_no_match = \"reject\"", "on_no_match", "without `certificate.directory`"),
         ("certificate = { trust = \"t\" }\non_invalid = \"fallback\"", "on_invalid", "no `password` to fall back to"),
