@@ -5,6 +5,7 @@
 //! [`Facts`] back; `policy` judges them under the profile's [`ProfileRules`].
 
 pub mod profile;
+pub mod oauth;
 pub mod forward;
 pub mod settings;
 pub mod sasl;
@@ -18,6 +19,7 @@ pub use facts::{
     WrongPassword,
 };
 pub use forward::{Domains, Forward, ForwardSettings, Look, SettingFault};
+pub use oauth::{IntrospectionSettings, Oauth, OauthSettings, TokenAlgorithm};
 pub use principal::Principal;
 pub use profile::{Contradiction, Epoch, Examination, PasswordSource, Profile};
 pub use rules::{CertificateRules, Mechanism, OnNotAllowed, OnProblem, PasswordRules, ProfileRules, UnknownMechanism};

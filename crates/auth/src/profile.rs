@@ -13,6 +13,7 @@ use serde_spanned::Spanned;
 
 use crate::facts::{AllowanceFact, Attempt, PasswordFact, PresentedCertificate, QueryFact};
 use crate::forward::Forward;
+use crate::oauth::{Oauth, TokenAnswer};
 use crate::principal::Principal;
 use crate::rules::{CertificateRules, Mechanism, OnProblem, PasswordRules, ProfileRules};
 use crate::sasl::{ClientFirst, Credentials, Exchange, LastWord, Step};
@@ -27,6 +28,7 @@ pub struct Profile {
     pub rules: ProfileRules,
     certificate: Option<CertificateProfile>,
     password: Option<PasswordSource>,
+    oauth: Option<Arc<Oauth>>,
 }
 
 /// What judges passwords.
@@ -126,6 +128,7 @@ impl Settings {
 /// One judge, and no questions that it can't answer.
 fn password_contradiction(password: &Spanned<PasswordSettings>) -> Option<Contradiction> {
     let settings = password.get_ref();
+    let tokens = settings.mechanisms.as_slice().iter().any(|mechanism| mechanism.is_token());
     let (key, span, text) = match (&settings.directory, &settings.forward, &settings.on_not_allowed) {
         (None, None, _) => {
             let text = "neither directory nor forward: nobody could judge a password; write directory = \"…\" or forward = \"…\"";
@@ -137,6 +140,24 @@ fn password_contradiction(password: &Spanned<PasswordSettings>) -> Option<Contra
         }
         (None, Some(_), _) if settings.mechanisms.as_slice().iter().any(|mechanism| mechanism.is_scram()) => {
             let text = "SCRAM proves a password without sending it, and a forward has to be sent it: leave SCRAM out of the mechanisms";
+            ("password.forward", settings.forward.as_ref().map_or_else(|| password.span(), Spanned::span), text)
+        }
+        (None, Some(_), _) if settings.oauth.is_some() => {
+            let text = "a forward knows nobody without a password, so no token can name anybody: take a directory, or leave oauth out";
+            ("password.oauth", settings.oauth.as_ref().map_or_else(|| password.span(), Spanned::span), text)
+        }
+        (Some(_), None, _) if settings.oauth.is_none() && tokens => {
+            let text =
+                "OAUTHBEARER and XOAUTH2 need something that judges tokens: write oauth = \"…\", or leave them out";
+            ("password.mechanisms", password.span(), text)
+        }
+        (Some(_), None, _) if settings.oauth.is_some() && !tokens => {
+            let text =
+                "no mechanism brings a token: write OAUTHBEARER or XOAUTH2 among the mechanisms, or leave oauth out";
+            ("password.oauth", settings.oauth.as_ref().map_or_else(|| password.span(), Spanned::span), text)
+        }
+        (None, Some(_), _) if tokens => {
+            let text = "a forward knows nobody without a password: leave OAUTHBEARER and XOAUTH2 out of the mechanisms";
             ("password.forward", settings.forward.as_ref().map_or_else(|| password.span(), Spanned::span), text)
         }
         (None, Some(_), Some(setting)) => {
@@ -158,7 +179,13 @@ impl Profile {
     ) -> Self {
         let certificate = certificate.map(|(verifier, directory)| CertificateProfile { verifier, directory });
         let rules = settings.rules(certificate.as_ref().map(|certificate| certificate.verifier.trust()));
-        Self { name: name.to_owned(), rules, certificate, password }
+        Self { name: name.to_owned(), rules, certificate, password, oauth: None }
+    }
+
+    /// With what judges tokens.
+    #[must_use]
+    pub fn with_tokens(self, oauth: Arc<Oauth>) -> Self {
+        Self { oauth: Some(oauth), ..self }
     }
 
     /// Which lists and people answers of now rest on.
@@ -235,12 +262,51 @@ impl Profile {
                 let last = LastWord::IfPermitted(BASE64.encode(server_final));
                 return (Attempt::Password { mechanism, user, password, allowance }, last);
             }
-            Credentials::Token { mechanism, user, .. } => {
-                let password = PasswordFact::TokenRefused("no tokens are taken here".to_owned());
-                Attempt::Password { mechanism, user, password, allowance: AllowanceFact::NotAsked }
+            Credentials::Token { mechanism, user, token } => {
+                let said = self.oauth.as_ref().map(|oauth| oauth.refusal(mechanism));
+                let last = said.map_or(LastWord::None, |said| LastWord::IfRefused(BASE64.encode(said)));
+                return (self.token(mechanism, user, &token, at).await, last);
             }
         };
         (attempt, LastWord::None)
+    }
+
+    /// Whom a token names, if it is good; whether the directory knows them, and whether they are whom the client says.
+    async fn token(&self, mechanism: Mechanism, claimed: String, token: &Password, at: Time) -> Attempt {
+        let attempt = |user: String, (password, allowance): (PasswordFact, AllowanceFact)| Attempt::Password {
+            mechanism,
+            user,
+            password,
+            allowance,
+        };
+        let unasked = |fact: PasswordFact| (fact, AllowanceFact::NotAsked);
+        let answer = match &self.oauth {
+            Some(oauth) => oauth.token(token, at).await,
+            None => TokenAnswer::Refused("no tokens are taken here".to_owned()),
+        };
+        let user = match answer {
+            TokenAnswer::Names(user) => user,
+            TokenAnswer::Refused(why) => return attempt(claimed, unasked(PasswordFact::TokenRefused(why))),
+            TokenAnswer::Unavailable(why) => return attempt(claimed, unasked(PasswordFact::Unavailable(why))),
+        };
+        let facts = password_facts(self.token_query(&user, at).await);
+        match &facts.0 {
+            // RFC 7628 section 3.1: to act for another is not offered here.
+            PasswordFact::Right(principal)
+                if !claimed.is_empty() && !claimed.eq_ignore_ascii_case(&user) && !principal.is_named(&claimed) =>
+            {
+                attempt(claimed, unasked(PasswordFact::TokenRefused(format!("it names {user:?}"))))
+            }
+            _ => attempt(user, facts),
+        }
+    }
+
+    async fn token_query(&self, user: &str, at: Time) -> PasswordMatch {
+        match (&self.password, now(at)) {
+            (Some(PasswordSource::Directory(directory)), Ok(now)) => directory.token_query(user, now).await,
+            (_, Err(beyond)) => beyond,
+            _ => self.nobody_judges(),
+        }
     }
 
     /// Whether `password` is `user`'s, and enough.
@@ -271,9 +337,10 @@ impl Profile {
         let ((password, allowance), steps) = match &self.password {
             Some(PasswordSource::Directory(directory)) => match now(at) {
                 Ok(now) => {
-                    let (answer, asked) = match mechanism.is_scram() {
-                        true => directory.explain_scram_query(user, now).await,
-                        false => directory.explain_presumption(user, now).await,
+                    let (answer, asked) = match mechanism {
+                        _ if mechanism.is_scram() => directory.explain_scram_query(user, now).await,
+                        _ if mechanism.is_token() => directory.explain_token_query(user, now).await,
+                        _ => directory.explain_presumption(user, now).await,
                     };
                     let told = |step: &directory::Step| format!("directory {}: {step}", directory.name());
                     (password_facts(answer), asked.iter().map(told).collect())
@@ -300,6 +367,7 @@ impl Profile {
     /// The same for a session, which has shown the password: from memory where that holds.
     async fn presume(&self, mechanism: Mechanism, user: &str, at: Time) -> Attempt {
         let (password, allowance) = match &self.password {
+            Some(_) if mechanism.is_token() => password_facts(self.token_query(user, at).await),
             Some(PasswordSource::Directory(directory)) => password_facts(match now(at) {
                 Ok(now) => directory.presume(user, now).await,
                 Err(unavailable) => unavailable,

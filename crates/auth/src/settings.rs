@@ -44,6 +44,8 @@ pub struct PasswordSettings {
     pub directory: Option<Spanned<String>>,
     /// The NAME of a `[forward.NAME]`. One of the two is there.
     pub forward: Option<Spanned<String>>,
+    /// The NAME of an `[oauth.NAME]`: tokens are taken in a password's place.
+    pub oauth: Option<Spanned<String>>,
     /// What AUTH offers, in this order.
     #[serde(default)]
     pub mechanisms: Mechanisms,

@@ -13,3 +13,4 @@ mod error;
 
 pub use error::FetchError;
 pub use fetcher::Fetcher;
+pub use http::Form;

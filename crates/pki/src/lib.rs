@@ -74,7 +74,7 @@ pub use der::Malformed;
 pub use describe::Described;
 pub use error::Error;
 pub use extensions::{Extension, KeyUsage};
-pub use fetch::{FetchError, Fetcher};
+pub use fetch::{FetchError, Fetcher, Form};
 pub use general_name::GeneralName;
 pub use identity::{FieldProblem, Identity, IdentityField};
 pub use issuers::IssuerStore;

@@ -128,6 +128,17 @@ fn parse_url(text: &str) -> Result<Url, String> {
 }
 
 impl HttpUrl {
+    /// Whether nobody on the way can read or forge what comes and goes: https, or a server on this machine.
+    pub fn is_protected(&self) -> bool {
+        let own = match self.0.host() {
+            Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        own || self.is_https()
+    }
+
     pub(crate) fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
@@ -302,6 +313,20 @@ mod tests {
         let url: HttpUrl = "https://host".parse().unwrap();
         assert_eq!((url.target(), url.authority(), url.port()), ("/", "host", 443));
         assert_eq!(url.below("MFE%2B").unwrap().target(), "/MFE%2B");
+    }
+
+    #[test]
+    fn protected_is_https_or_this_machine() {
+        for (url, protected) in [
+            ("https://host/", true),
+            ("http://host/", false),
+            ("http://localhost:8080/", true),
+            ("http://127.0.0.2/", true),
+            ("http://[::1]/", true),
+            ("http://127.0.0.1.example/", false),
+        ] {
+            assert_eq!(url.parse::<HttpUrl>().unwrap().is_protected(), protected, "{url}");
+        }
     }
 
     #[test]

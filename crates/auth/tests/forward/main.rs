@@ -48,6 +48,7 @@ pub(crate) fn told(fact: &PasswordFact) -> String {
         PasswordFact::Right(principal) => format!("right {}", principal.user_id),
         PasswordFact::Wrong(why) => format!("wrong: {why}"),
         PasswordFact::AccountDisabled => "disabled".to_owned(),
+        PasswordFact::TokenRefused(why) => format!("token: {why}"),
         PasswordFact::Unavailable(why) => format!("unavailable: {why}"),
     }
 }

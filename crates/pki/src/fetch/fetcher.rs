@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use crate::error::Error;
 use crate::fetch::FetchError;
 use crate::fetch::connection::Connector;
-use crate::fetch::http::{self, Answer, Ask};
+use crate::fetch::http::{self, Answer, Ask, Form};
 use crate::fetch::ldap::{self, Values};
 use crate::location::{HttpUrl, Location};
 use crate::settings::{FetchSettings, HostPattern};
@@ -141,6 +141,28 @@ impl Fetcher {
         Ok(answer)
     }
 
+    /// Reads a file, or what an http or https URL of the configuration leads to, whole: at most `size` octets, within `time`.
+    ///
+    /// # Errors
+    /// [`FetchError`] says what went wrong.
+    pub async fn read(&self, location: &Location, size: u64, time: Duration) -> Result<Vec<u8>, FetchError> {
+        let limits = Limits { size, time };
+        let mut octets = Vec::new();
+        self.get(location, NamedBy::Configuration, Object::Crl, limits, None, &mut octets).await?;
+        Ok(octets)
+    }
+
+    /// Posts a form to a URL of the configuration; returns the answer, at most `size` octets, within `time`.
+    ///
+    /// # Errors
+    /// [`FetchError`] says what went wrong, and repeats nothing of the form.
+    pub async fn post(&self, url: &HttpUrl, form: Form<'_>, size: u64, time: Duration) -> Result<Vec<u8>, FetchError> {
+        let mut answer = Vec::new();
+        let limits = Limits { size, time };
+        within(time, self.http(url, NamedBy::Configuration, Ask::Form(form), limits, &mut answer)).await?;
+        Ok(answer)
+    }
+
     async fn http(
         &self,
         url: &HttpUrl,
@@ -156,7 +178,7 @@ impl Fetcher {
                 Answer::Redirect(next) => next,
             };
             let refused = |why| Err(FetchError::Redirect { to: next.to_string(), why });
-            if matches!(ask, Ask::Ocsp(_)) {
+            if !matches!(ask, Ask::Get(_)) {
                 return refused("a POST is not sent elsewhere");
             }
             if url.is_https() && !next.is_https() {

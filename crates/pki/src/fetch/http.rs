@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -19,6 +19,17 @@ pub(crate) enum Ask<'a> {
     Get(Option<&'a Validators>),
     /// POST of an OCSP request (RFC 6960 appendix A).
     Ocsp(&'a [u8]),
+    /// POST of a form, by whom the server knows.
+    Form(Form<'a>),
+}
+
+/// A form to be posted, with secrets in it.
+#[derive(Clone, Copy)]
+pub struct Form<'a> {
+    /// The Authorization field's value; none is sent when absent.
+    pub authorization: Option<&'a str>,
+    /// `application/x-www-form-urlencoded`.
+    pub body: &'a str,
 }
 
 /// What came of a request.
@@ -75,6 +86,16 @@ fn request(url: &HttpUrl, ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, FetchEr
             request = request.method(Method::POST).header(header::CONTENT_TYPE, "application/ocsp-request");
             request = request.header(header::ACCEPT, "application/ocsp-response");
             Bytes::copy_from_slice(octets)
+        }
+        Ask::Form(form) => {
+            if let Some(authorization) = form.authorization {
+                let mut value = HeaderValue::from_str(authorization).map_err(FetchError::protocol)?;
+                value.set_sensitive(true);
+                request = request.header(header::AUTHORIZATION, value);
+            }
+            request = request.method(Method::POST).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+            request = request.header(header::ACCEPT, "application/json");
+            Bytes::copy_from_slice(form.body.as_bytes())
         }
     };
     request.body(Full::new(body)).map_err(FetchError::protocol)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::{Forward, PasswordSource, Profile};
+use auth::{Forward, Oauth, PasswordSource, Profile};
 use directory::Directory;
 use pki::{CrlStore, Fetcher, IssuerStore, Knowledge, OcspStore, RevocationMethod, Trust, Verifier};
 use protocol::Domain;
@@ -23,6 +23,13 @@ pub(super) struct Assembly<'a> {
     /// Keys that were refused already: what refers to them is not a problem of its own.
     struck: &'a [String],
     problems: Vec<Problem>,
+}
+
+/// What profiles name beside trusts.
+struct People<'p> {
+    directories: &'p Parts<Arc<Directory>>,
+    forwards: &'p Parts<Arc<Forward>>,
+    oauths: &'p Parts<Arc<Oauth>>,
 }
 
 /// Things with names, and whether a name is known that could not be built.
@@ -54,7 +61,9 @@ impl<'a> Assembly<'a> {
         let directories = self.directories(&settings.directory);
         let forwards = self.forwards(&settings.forward, hostname.as_ref());
         let verifiers = knowledge.as_ref().map(|knowledge| (knowledge, settings.fetch.max_wait.0));
-        let profiles = self.profiles(&settings.authentication, &trusts, &directories, &forwards, verifiers);
+        let oauths = self.oauths(&settings.oauth, &settings.fetch);
+        let people = People { directories: &directories, forwards: &forwards, oauths: &oauths };
+        let profiles = self.profiles(&settings.authentication, &trusts, &people, verifiers);
         let policies = self.policies(&settings.policy);
         let recipients = self.recipients(&settings.recipients, &directories);
         self.listener_names(&settings.listener);
@@ -287,14 +296,34 @@ impl<'a> Assembly<'a> {
         })
     }
 
+    fn oauths(&mut self, settings: &Named<auth::OauthSettings>, fetch: &pki::FetchSettings) -> Parts<Arc<Oauth>> {
+        self.each("oauth", settings, |this, name, settings| {
+            // What is wrong with [fetch] is told where lists are.
+            let fetcher = Fetcher::new(fetch).ok()?;
+            match Oauth::open(name, settings.get_ref(), fetcher) {
+                Ok(oauth) => Some(Arc::new(oauth)),
+                Err(faults) => {
+                    for fault in faults {
+                        let span = if fault.span == (0..0) { settings.span() } else { fault.span };
+                        let key = format!("oauth.{name}.{}", fault.key);
+                        let key = key.trim_end_matches('.');
+                        this.problems
+                            .push(Problem::error(this.place.at(Some(span)), key, &fault.text).mend(fault.mend));
+                    }
+                    None
+                }
+            }
+        })
+    }
+
     fn profiles(
         &mut self,
         settings: &Named<auth::Settings>,
         trusts: &Parts<Arc<Trust>>,
-        directories: &Parts<Arc<Directory>>,
-        forwards: &Parts<Arc<Forward>>,
+        people: &People<'_>,
         verifiers: Option<(&Knowledge, Duration)>,
     ) -> Parts<Arc<Profile>> {
+        let People { directories, forwards, oauths } = people;
         self.each("authentication", settings, |this, name, spanned| {
             let settings = spanned.get_ref();
             let key = format!("authentication.{name}");
@@ -346,10 +375,20 @@ impl<'a> Assembly<'a> {
                 }
                 source
             });
+            let oauth = settings.password.as_ref().and_then(|password| password.get_ref().oauth.as_ref());
+            let oauth = oauth.map(|name| this.look_up(oauths, &format!("{key}.password.oauth"), name).cloned());
+            broken |= matches!(oauth, Some(None));
             let (knowledge, max_wait) = verifiers?;
             let certificate =
                 certificate.map(|(trust, directory)| (Verifier::new(trust, knowledge.clone(), max_wait), directory));
-            (!broken).then(|| Arc::new(Profile::new(name, settings, certificate, password)))
+            let profile = || {
+                let profile = Profile::new(name, settings, certificate, password);
+                match oauth.flatten() {
+                    Some(oauth) => profile.with_tokens(oauth),
+                    None => profile,
+                }
+            };
+            (!broken).then(|| Arc::new(profile()))
         })
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) forward: Named<auth::ForwardSettings>,
     #[serde(default)]
+    pub(crate) oauth: Named<auth::OauthSettings>,
+    #[serde(default)]
     pub(crate) authentication: Named<auth::Settings>,
     #[serde(default)]
     pub(crate) policy: Named<policy::PolicySettings>,
