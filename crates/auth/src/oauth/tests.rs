@@ -44,7 +44,8 @@ impl Signer {
             }
             _ => {
                 let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
-                EncodingKey::from_rsa_der(pair.as_der().unwrap().as_ref())
+                // PKCS #8 of a key of this length has 26 octets before PKCS #1's.
+                EncodingKey::from_rsa_der(&pair.as_der().unwrap().as_ref()[26..])
             }
         };
         let mut public = serde_json::to_value(Jwk::from_encoding_key(&key, algorithm).unwrap()).unwrap();
