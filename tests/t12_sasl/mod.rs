@@ -1,5 +1,7 @@
 //! SASL beyond PLAIN: SCRAM-SHA-256 with and without channel binding, between the gateway and the clients that speak it.
 
+mod tokens;
+
 use std::net::SocketAddr;
 use std::process::Command;
 
