@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::scram::ScramVerifier;
-
 /// Somebody the directory knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
@@ -56,15 +54,6 @@ pub enum RecipientMatch {
     Unknown,
     /// The directory can't answer; for the log.
     Unavailable(String),
-}
-
-/// What SCRAM needs of a user, before the client proves anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScramMatch {
-    /// The person's, or nobody's that looks like one.
-    pub verifier: ScramVerifier,
-    /// What follows if the client proves to know the password.
-    pub proved: PasswordMatch,
 }
 
 /// Why a password did not do: alike to the client, apart in the log.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::answers::{CertificateMatch, PasswordMatch, RecipientMatch, ScramMatch};
+use crate::answers::{CertificateMatch, PasswordMatch, RecipientMatch};
 use crate::cache::CacheHealth;
 use crate::error::Error;
 use crate::file_directory::FileDirectory;
@@ -12,6 +12,7 @@ use crate::ldap::server::ServerHealth;
 use crate::ldap_directory::{LdapDirectory, Walk};
 use crate::password::Password;
 use crate::people_file::Reload;
+use crate::scram::ScramMatch;
 use crate::settings::{Kind, Settings};
 use crate::step::{Step, Trace};
 use crate::tokens::{Token, Tokens};

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, ScramMatch, WrongPassword};
+use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, WrongPassword};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::password::{Password, Verifier};
 use crate::people::{Found, People, Wants};
 use crate::people_file::{PeopleFile, Reload};
 use crate::record::Record;
-use crate::scram::ScramVerifier;
+use crate::scram::{ScramMatch, ScramVerifier};
 use crate::settings::Settings;
 use crate::step::{Question, SeenEntry, Sight, Step, Trace};
 use crate::template::{LoginTemplate, Template};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest;
 
 use crate::account::{BindResult, closed};
-use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, ScramMatch, WrongPassword};
+use crate::answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, WrongPassword};
 use crate::base::Bases;
 use crate::cache::{Cache, CacheHealth, FoundEntries};
 use crate::error::Error;
@@ -20,7 +20,7 @@ use crate::ldap::server::ServerHealth;
 use crate::ldap_plan::{Plan, Reading};
 use crate::password::Password;
 use crate::proof::Proof;
-use crate::scram::{ScramShape, ScramVerifier};
+use crate::scram::{ScramMatch, ScramShape, ScramVerifier};
 use crate::settings::{Method, Places, Settings};
 use crate::step::{self, Trace};
 use crate::template::Template;

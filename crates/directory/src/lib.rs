@@ -31,7 +31,7 @@ mod filter;
 mod comparison;
 mod tokens;
 
-pub use answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, ScramMatch, WrongPassword};
+pub use answers::{Allowance, CertificateMatch, PasswordMatch, Person, RecipientMatch, WrongPassword};
 pub use base::{Base, Bases};
 pub use cache::CacheHealth;
 pub use directory::Directory;
@@ -42,7 +42,7 @@ pub use ldap::server::{ServerDown, ServerHealth};
 pub use ldap_directory::{Listed, Walk};
 pub use password::{Password, hash_password};
 pub use people_file::{PeopleFile, Reload};
-pub use scram::{ScramVerifier, saslprep};
+pub use scram::{ScramMatch, ScramVerifier, saslprep};
 pub use server_url::{ServerUrl, ServerUrlError};
 pub use settings::{
     Attribute, Attributes, Bind, CacheSettings, CertificateQuery, ClientCertificate, Kind, Method, Order,

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use crate::answers::PasswordMatch;
 use crate::comparison::fold;
 use crate::error::Error;
 use crate::password::Password;
@@ -37,6 +38,15 @@ pub struct ScramVerifier {
     salt: Vec<u8>,
     stored_key: [u8; KEY],
     server_key: [u8; KEY],
+}
+
+/// What SCRAM needs of a user, before the client proves anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScramMatch {
+    /// The person's, or nobody's that looks like one.
+    pub verifier: ScramVerifier,
+    /// What follows if the client proves to know the password.
+    pub proved: PasswordMatch,
 }
 
 /// What a client sees of a verifier before it proves anything: verifiers of one shape are told apart by their salt alone.

@@ -67,6 +67,8 @@ fn its_commented_settings_exist_and_are_the_defaults() {
     ];
     let examples = [
         "#client_certificate",
+        "#scram_attribute",
+        "#introspection",
         "#allowance",
         "#[directory.people.certificate_query]",
         "#filter = \"(&(caccn",
