@@ -11,7 +11,7 @@ use serde_spanned::Spanned;
 
 use crate::account::STATE_ATTRIBUTES;
 use crate::error::Error;
-use crate::ldap::connector::{Connector, Identity, read_secret};
+use crate::ldap::connector::{Connector, Identity, Refused, read_secret};
 use crate::ldap::message::Depth;
 use crate::ldap::pool::Pool;
 use crate::ldap::schema::Wanted;
@@ -89,7 +89,8 @@ impl Plan<'_> {
         let encrypts = starttls || servers.iter().any(|server| server.is_ldaps());
         let tls = if encrypts { Some(self.tls()?) } else { None };
         let make = |url: &crate::server_url::ServerUrl| {
-            let connector = Connector { tls: tls.clone(), starttls, identity: identity.clone() };
+            let (tls, identity) = (tls.clone(), identity.clone());
+            let connector = Connector { tls, starttls, identity, refused: Refused::default() };
             let (searches, binds) = (*settings.connections.get_ref(), *settings.bind_connections.get_ref());
             Server::new(url.clone(), self.name.to_owned(), connector, self.wanted(), searches as usize, binds as usize)
         };

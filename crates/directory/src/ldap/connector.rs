@@ -1,9 +1,10 @@
 //! From a server's URL to a connection that is bound: TCP, TLS, who we are.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
@@ -14,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::ldap::ber::message_length;
 use crate::ldap::connection::Connection;
-use crate::ldap::message::{Response, external_bind, message, read, simple_bind, start_tls};
+use crate::ldap::message::{Ended, Response, external_bind, message, read, simple_bind, start_tls};
 use crate::server_url::ServerUrl;
 
 /// Octets of a message before TLS: an answer to StartTLS.
@@ -23,6 +24,10 @@ const MAX_GREETING: usize = 16 * 1024;
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Octets of a file with a password.
 const MAX_SECRET: usize = 4096;
+
+/// How long a server is not shown a password again that it found wrong. Directories lock accounts after a few of these
+/// within a quarter of an hour, and the gateway's own is one.
+const REFUSED_HOLDS: Duration = Duration::from_secs(15 * 60);
 
 /// As whom the gateway searches.
 #[derive(Debug, Clone)]
@@ -42,6 +47,39 @@ pub(crate) struct Connector {
     /// TLS by the StartTLS operation on ldap:// (RFC 4511 section 4.14).
     pub(crate) starttls: bool,
     pub(crate) identity: Identity,
+    pub(crate) refused: Refused,
+}
+
+/// The gateway's password that this server found wrong, by its hash, and when.
+#[derive(Default)]
+pub(crate) struct Refused(Mutex<Option<(digest::Digest, Instant)>>);
+
+impl Refused {
+    /// Another password may be shown at once.
+    fn admits(&self, secret: &[u8]) -> Result<(), String> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((hash, at)) if at.elapsed() < REFUSED_HOLDS && hash.as_ref() == hashed(secret).as_ref() => {
+                let minutes = REFUSED_HOLDS.as_secs() / 60;
+                let told = "the gateway's own bind: invalidCredentials (49), and the same password is not tried again";
+                Err(format!("{told} for {minutes} min, lest the account be locked"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn remember(&self, secret: &[u8]) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((hashed(secret), Instant::now()));
+    }
+}
+
+fn hashed(secret: &[u8]) -> digest::Digest {
+    digest::digest(&digest::SHA256, secret)
+}
+
+/// Counted by the server. Active Directory has this code for accounts that are locked or disabled too, and says which by a
+/// code of its own.
+fn is_wrong_password(ended: &Ended) -> bool {
+    ended.code == 49 && (!ended.text.contains("data ") || ended.text.contains("data 52e"))
 }
 
 impl Connector {
@@ -64,21 +102,26 @@ impl Connector {
 
     /// Connects and binds as the gateway itself.
     pub(crate) async fn connect_and_bind(&self, url: &ServerUrl) -> Result<Connection, String> {
-        let connection = self.connect(url).await?;
-        let operation = match &self.identity {
+        let (operation, secret) = match &self.identity {
             // Of version 3 no bind is asked (RFC 4511 section 4.2).
-            Identity::Anonymous => return Ok(connection),
-            Identity::External => external_bind(),
+            Identity::Anonymous => return self.connect(url).await,
+            Identity::External => (external_bind(), None),
             Identity::Simple { name, password_file } => {
                 let path = password_file.clone();
                 let secret = tokio::task::spawn_blocking(move || read_secret(&path)).await;
-                simple_bind(name, &secret.map_err(|error| error.to_string())??)
+                let secret = secret.map_err(|error| error.to_string())??;
+                self.refused.admits(&secret)?;
+                (simple_bind(name, &secret), Some(secret))
             }
         };
-        let answer = connection.call(operation, 0).await.map_err(|lost| lost.to_string())?;
-        match answer.ended.code {
+        let connection = self.connect(url).await?;
+        let ended = connection.call(operation, 0).await.map_err(|lost| lost.to_string())?.ended;
+        if let Some(secret) = secret.filter(|_| is_wrong_password(&ended)) {
+            self.refused.remember(&secret);
+        }
+        match ended.code {
             0 => Ok(connection),
-            _ => Err(format!("the gateway's own bind: {}", answer.ended.told())),
+            _ => Err(format!("the gateway's own bind: {}", ended.told())),
         }
     }
 }

@@ -87,3 +87,36 @@ async fn by_certificate_anonymously_and_with_wrong_secrets() {
     }
     assert_eq!(answer, "alice NotConfigured");
 }
+
+/// Directories lock accounts after a few wrong passwords, the gateway's own too: one in a file is shown once.
+#[tokio::test]
+async fn a_refused_password_of_the_gateway_is_not_tried_again_and_again() {
+    let slapd = Slapd::start();
+    let file = slapd.path("wrong");
+    std::fs::write(&file, "not it\n").unwrap();
+    let more =
+        format!("bind = \"simple\"\nbind_dn = \"cn=gateway,ou=services,{SUFFIX}\"\nbind_password_file = {file:?}");
+    let bed = slapd.asked_at(&[&slapd.url()], &more, "");
+    let ask = async |until: &dyn Fn(&str) -> bool| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        loop {
+            let answer = bed.password("alice", "alice-pw").await;
+            if until(&answer) {
+                return answer;
+            }
+            assert!(answer.starts_with("unavailable") && std::time::Instant::now() < end, "{answer}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let wrong = || slapd.logged("RESULT tag=97 err=49");
+    ask(&|_| bed.0.health()[0].failures >= 4).await;
+    assert_eq!(wrong(), 1);
+    let answer = bed.password("alice", "alice-pw").await;
+    assert!(answer.contains("the same password is not tried again for 15 min"), "{answer}");
+    // Another one is.
+    std::fs::write(&file, "nor this\n").unwrap();
+    ask(&|_| wrong() == 2).await;
+    std::fs::write(&file, "Svc-Pass-1").unwrap();
+    assert_eq!(ask(&|answer| !answer.starts_with("unavailable")).await, "alice NotConfigured");
+    assert_eq!(wrong(), 2);
+}
