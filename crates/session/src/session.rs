@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use auth::{Attempt, CertificateFact, Facts, TlsFact, Transport};
-use policy::{Classified, Client, Judgement, MailFlowPolicy, Naming, Standing, judge};
+use auth::{Attempt, CertificateFact, Facts, PasswordFact, TlsFact, Transport};
+use policy::{Classified, Client, Judgement, MailFlowPolicy, Naming, Refusal, Standing, judge};
 use protocol::Reply;
 use tokio::time::Instant;
 
@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) judgement: Judgement,
     pub(crate) tally: Tally,
     pub(crate) opened: Instant,
+    /// What AUTH proved, as far as it still stands. While the directory can't say whether it does, `facts` tell so.
+    pub(crate) proved: Attempt,
     checked: Instant,
     /// When what was found out about the certificate ends.
     holds_until: pki::Time,
@@ -64,6 +66,7 @@ impl Session {
             judgement,
             tally: Tally::default(),
             opened: now,
+            proved: Attempt::None,
             checked: now,
             holds_until: pki::Time::NEVER,
             epoch: serving.profile.as_ref().map(|profile| profile.epoch()),
@@ -152,7 +155,6 @@ impl Session {
 
     /// Asks everything about the client's certificate, from caches where they still hold, and judges anew.
     async fn examine_certificate(&mut self) {
-        self.checked = Instant::now();
         self.holds_until = pki::Time::NEVER;
         if let Some(profile) = self.serving.profile.as_ref().filter(|_| self.asks_for_certificate()) {
             // Taken before the questions: what changes while they are asked is asked again.
@@ -166,19 +168,35 @@ impl Session {
                 }
             };
         }
+        self.checked = Instant::now();
+        self.judge();
+    }
+
+    /// What an AUTH exchange came to, and a new judgement.
+    pub(crate) fn attempted(&mut self, attempt: Attempt) {
+        self.proved = attempt.clone();
+        self.facts.attempt = attempt;
         self.judge();
     }
 
     /// A certificate that was revoked at noon stops sending at noon, and so does a person who was disabled: asked at each
-    /// MAIL of an older session, and as soon as lists or people have changed or an OCSP answer has ended.
+    /// MAIL of an older session, and as soon as lists or people have changed or an OCSP answer has ended. What could not
+    /// be found out is asked again at a MAIL that does not follow at once.
     pub(crate) async fn recheck(&mut self) {
         let Some(profile) = self.serving.profile.clone() else { return };
         let epoch = profile.epoch();
         let holds = self.epoch == Some(epoch) && pki::Time::now() < self.holds_until;
-        if holds && self.checked.elapsed() < profile.rules.recheck_after {
+        let recheck_after = match self.judgement.mail {
+            Err(Refusal::Temporary(_)) => profile.rules.recheck_after.min(TEMPORARY_HOLDS),
+            _ => profile.rules.recheck_after,
+        };
+        if holds && self.checked.elapsed() < recheck_after {
             return;
         }
-        self.facts.attempt = profile.standing(&self.facts.attempt, pki::Time::now()).await;
+        self.facts.attempt = profile.standing(&self.proved, pki::Time::now()).await;
+        if !matches!(self.facts.attempt, Attempt::Password { password: PasswordFact::Unavailable(_), .. }) {
+            self.proved = self.facts.attempt.clone();
+        }
         self.examine_certificate().await;
         self.epoch = Some(epoch);
     }
@@ -219,6 +237,9 @@ impl Session {
 
 /// Recipients in a session that may be beyond a limit before each one more is an error.
 const MAX_PUT_OFF: u32 = 1000;
+
+/// How old a temporary failure is when it is looked into again: whoever waited for it need not wait twice.
+const TEMPORARY_HOLDS: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How long the last reply may take to leave.
 pub(crate) const GOODBYE: std::time::Duration = std::time::Duration::from_secs(5);

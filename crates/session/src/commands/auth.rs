@@ -102,14 +102,13 @@ impl Session {
     /// Puts the outcome among the facts, lets the mechanism say its last word, and replies with what the judgement makes
     /// of it.
     async fn prove(&mut self, credentials: Credentials) -> Result<Reply, End> {
-        let mut before = Attempt::None;
+        let before = (self.facts.attempt.clone(), self.proved.clone());
         let mut last = LastWord::None;
         if let Some(profile) = self.serving.profile.as_ref() {
             let (attempt, word) = profile.attempt(credentials, pki::Time::now()).await;
-            before = std::mem::replace(&mut self.facts.attempt, attempt);
+            self.attempted(attempt);
             last = word;
         }
-        self.judge();
         let permitted = matches!(self.judgement.attempt, Some(Ok(())));
         let refused = matches!(self.judgement.attempt, Some(Err(Refusal::InvalidCredentials)));
         match last {
@@ -124,7 +123,7 @@ impl Session {
                     Err(error) => Some(error),
                 };
                 if let Some(error) = error {
-                    self.facts.attempt = before;
+                    (self.facts.attempt, self.proved) = before;
                     self.judge();
                     return Ok(sasl_error(error));
                 }
