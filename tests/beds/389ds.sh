@@ -17,6 +17,7 @@ make() {
     # What the MemberOf plug-in would keep, had it seen the writes.
     people "$DIR/pki" | sed "/^uid: \(alice\|bob\)$/a objectClass: nsMemberOf\nmemberOf: cn=mailers,ou=groups,$SUFFIX"
     accounts
+    more_people
   } > "$DIR/people.ldif"
   ns-slapd ldif2db -D "$(config)" -n userRoot -i "$DIR/people.ldif" >"$DIR/import.log" 2>&1 ||
     { cat "$DIR/import.log"; die "the people"; }

@@ -1,4 +1,5 @@
 # What the beds share: how they are started, a PKI, and the same people for every family. Sourced, not run.
+# PEOPLE names a file of LDIF with more of them.
 set -eu
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 SUFFIX=dc=example,dc=test
@@ -28,6 +29,8 @@ bed() {
       ;;
     run)
       cd "$DIR"
+      # What it becomes has the same number.
+      echo $$ > "$DIR/pid"
       run
       ;;
     start)
@@ -149,6 +152,8 @@ serial() { # FILE hex | hex-colon | decimal
 }
 
 b64() { base64 -w0 "$1"; }
+
+more_people() { [ -z "${PEOPLE:-}" ] || cat "$PEOPLE"; }
 
 # people PKI: the tree below the suffix, for OpenLDAP and 389.
 people() {

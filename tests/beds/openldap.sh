@@ -17,6 +17,7 @@ make() {
     else
       people "$PKI" | sed '/^objectClass: cacPerson$/d; /^cac/d'
     fi
+    more_people
   } > "$DIR/people.ldif"
   slapadd -q -n 1 -F "$DIR/config" -l "$DIR/people.ldif" >"$DIR/slapadd.log" 2>&1 || { cat "$DIR/slapadd.log"; die "the people"; }
   info openldap 3389 3636 "$SUFFIX" "ou=people,$SUFFIX" "cn=gateway,ou=services,$SUFFIX" "cn=admin,$SUFFIX"
@@ -50,6 +51,8 @@ cn: module{0}
 olcModulePath: /usr/lib/ldap
 olcModuleLoad: back_mdb
 olcModuleLoad: memberof
+# Without its overlay: accounts may be marked as locked, and only who looks knows of it.
+olcModuleLoad: ppolicy
 
 dn: cn=schema,cn=config
 objectClass: olcSchemaConfig
@@ -58,6 +61,7 @@ cn: schema
 include: file:///etc/ldap/schema/core.ldif
 include: file:///etc/ldap/schema/cosine.ldif
 include: file:///etc/ldap/schema/inetorgperson.ldif
+include: file:///etc/ldap/schema/nis.ldif
 ${NO_CAC_SCHEMA:+# }include: file://$(realpath "$HERE/../../etc/schema/cac.openldap.ldif")
 
 dn: olcDatabase=frontend,cn=config

@@ -2,7 +2,7 @@
 # samba.sh make|run|start|stop DIR [ADDRESS]: a domain controller of Active Directory as Samba makes it: LDAP and the global
 # catalog and nothing else, on their own ports (389, 636, 3268, 3269), which Samba has no setting for: root's, or sudo's.
 # It ends when its standard input does.
-[ "$(id -u)" = 0 ] || exec sudo -n "$0" "$@"
+[ "$(id -u)" = 0 ] || exec sudo -n --preserve-env=PEOPLE,BULK "$0" "$@"
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 BASE=DC=ad,DC=example,DC=test
 # Active Directory wants three kinds of characters.
@@ -16,7 +16,7 @@ make() {
   chown "${SUDO_UID:-0}" "$DIR/pki/gateway.key"
   mkdir -p "$DIR/etc"
   configuration > "$DIR/etc/smb.conf"
-  accounts > "$DIR/people.ldif"
+  { accounts; more_people; } > "$DIR/people.ldif"
   /usr/bin/python3 "$HERE/samba-domain.py" "$DIR" "$ADDRESS" "$ADMIN_PW" >"$DIR/provision.log" 2>&1 ||
     { tail -n 20 "$DIR/provision.log"; die "the domain"; }
   info samba 389 636 "$BASE" "OU=People,$BASE" "CN=gateway,OU=Services,$BASE" "Administrator@ad.example.test"

@@ -7,6 +7,8 @@ pub(crate) mod gateway;
 pub(crate) mod golden;
 pub(crate) mod peers;
 pub(crate) mod postfix;
+#[path = "../beds/server.rs"]
+pub(crate) mod server;
 pub(crate) mod slapd;
 pub(crate) mod world;
 

@@ -80,7 +80,11 @@ impl Client {
     /// Connects, with TLS at once if it is [`Security::Implicit`], and reads the greeting, whatever it says.
     /// [`Security::StartTls`] leaves STARTTLS to the caller.
     pub async fn connect(address: SocketAddr, security: Security<'_>) -> Result<Self, DemoError> {
-        let mut transport = Transport::connect(address).await?;
+        Self::over(Transport::connect(address).await?, security).await
+    }
+
+    /// The same on a connection that is there already, after a PROXY header for example.
+    pub async fn over(mut transport: Transport, security: Security<'_>) -> Result<Self, DemoError> {
         if let Security::Implicit(tls) = security {
             transport.handshake(tls).await?;
         }

@@ -2,12 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::net::{TcpListener, TcpStream};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_directory::{CertificateMatch, Directory, Listed, Password, PasswordMatch, Settings, Token, Tokens};
+
+use server::Server;
+
+#[path = "../../../../tests/beds/server.rs"]
+mod server;
 
 pub(crate) const SUFFIX: &str = "dc=example,dc=test";
 /// When the tests' people are asked about: erin's emergency lasts, frank's is over, heidi's ended half an hour before.
@@ -116,12 +122,6 @@ impl Slapd {
     /// Connections stay, and nothing answers.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
-        // Each thread takes its time to stop, and may answer until then.
-        let threads = format!("/proc/{}/task", self.process.as_ref().unwrap().id());
-        let stopped = |thread: PathBuf| {
-            std::fs::read_to_string(thread.join("status")).is_ok_and(|status| status.contains("State:\tT"))
-        };
-        until("the freeze", || std::fs::read_dir(&threads).unwrap().all(|thread| stopped(thread.unwrap().path())));
     }
 
     pub(crate) fn thaw(&self) {
@@ -261,93 +261,32 @@ fn told(answer: PasswordMatch) -> String {
     }
 }
 
-/// A server that its family's script makes, at an address that no other process's server has. Its `info` says how to reach it.
-pub(crate) struct Family {
-    script: PathBuf,
-    folder: tempfile::TempDir,
-    info: Vec<(String, String)>,
-    process: Option<Child>,
-    began: Instant,
+/// A server that its family's script makes.
+pub(crate) struct Family(Server);
+
+impl Deref for Family {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
+    }
+}
+
+impl DerefMut for Family {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.0
+    }
 }
 
 impl Family {
     pub(crate) fn start(script: &str) -> Self {
-        let began = Instant::now();
-        let folder = tempfile::tempdir().unwrap();
-        let script = beds().join(script);
-        let [_, high, middle, low] = std::process::id().to_be_bytes();
-        let address = format!("127.{}.{middle}.{low}", 64 + high);
-        let making = Command::new(&script).arg("make").arg(folder.path().join("bed")).arg(&address).output().unwrap();
-        let said = [making.stdout, making.stderr].concat();
-        assert!(making.status.success(), "{}", String::from_utf8_lossy(&said));
-        let info = std::fs::read_to_string(folder.path().join("bed/info")).unwrap();
-        let info = info.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let mut family = Self { script, info: info.collect(), folder, process: None, began };
-        family.step("made");
-        family.run();
-        family.step("listens");
-        family
-    }
-
-    /// Says how far the test got, and when.
-    pub(crate) fn step(&self, name: &str) {
-        eprintln!("{:6.2} s  {name}", self.began.elapsed().as_secs_f64());
-    }
-
-    /// Starts it, also again.
-    pub(crate) fn run(&mut self) {
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        // Should this process be killed, the server goes with it: by the signal, or by the end of its input.
-        let process = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL"])
-            .arg(&self.script)
-            .arg("run")
-            .arg(self.path(""))
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.process = Some(process);
-        let log = self.folder.path().join("log");
-        let ports = ["PORT", "LDAPS_PORT"].map(|key| self.info(key).parse::<u16>().unwrap());
-        let address = self.info("ADDRESS").to_owned();
-        until(&self.script.display().to_string(), || {
-            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "{}", std::fs::read_to_string(&log).unwrap());
-            ports.iter().all(|port| TcpStream::connect((address.as_str(), *port)).is_ok())
-        });
-    }
-
-    /// As `kill -9`.
-    pub(crate) fn kill(&mut self) {
-        let mut process = self.process.take().unwrap();
-        // Of a server that sudo started only the input can be ended.
-        let _ = process.kill();
-        drop(process.stdin.take());
-        process.wait().unwrap();
-    }
-
-    pub(crate) fn info(&self, key: &str) -> &str {
-        self.info.iter().find(|known| known.0 == key).map_or("", |known| known.1.as_str())
-    }
-
-    /// A file of the test's own.
-    pub(crate) fn beside(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A file of the bed.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join("bed").join(name)
-    }
-
-    pub(crate) fn pki(&self, name: &str) -> PathBuf {
-        self.path("pki").join(name)
+        let mut server = Server::make(&beds().join(script), 0, None);
+        server.run();
+        Self(server)
     }
 
     pub(crate) fn settings(&self, more: &str, tables: &str) -> String {
-        let secret = self.folder.path().join("secret");
+        let secret = self.beside("secret");
         std::fs::write(&secret, self.info("BIND_PW")).unwrap();
         let given = |key: &str| more.lines().any(|line| line.trim_start().starts_with(&format!("{key} ")));
         let mut text = "kind = \"ldap\"\n".to_owned();
@@ -368,15 +307,5 @@ impl Family {
 
     pub(crate) fn directory(&self, more: &str, tables: &str) -> Bed {
         Bed::new(&self.settings(more, tables))
-    }
-}
-
-impl Drop for Family {
-    fn drop(&mut self) {
-        if self.process.is_some() {
-            self.kill();
-        }
-        // What only root may remove, too.
-        let _ = Command::new(&self.script).arg("remove").arg(self.path("")).output();
     }
 }
