@@ -102,6 +102,18 @@ pub enum Credentials {
     },
 }
 
+impl Credentials {
+    /// Who is said to have a secret, and may have guessed at it; `None` where no name is said, and for certificates.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::Password { user, .. } | Self::Scram { user, .. } | Self::Token { user, .. } => Some(user),
+            Self::External { .. } => None,
+        }
+        .map(String::as_str)
+        .filter(|user| !user.is_empty())
+    }
+}
+
 /// Why an exchange ended without credentials. Each has its reply (RFC 4954 sections 4 and 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SaslError {

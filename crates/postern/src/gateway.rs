@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use directory::{Directory, Reload};
 use pki::Knowledge;
-use session::{Connections, Hours, Listener, Server, ServerKey, Serving};
+use session::{Connections, Failures, Hours, Listener, Server, ServerKey, Serving};
 use spool::{RecoveryReport, Spool, SpoolError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,7 @@ pub(crate) struct Gateway {
     sessions: TaskTracker,
     connections: Arc<Connections>,
     hours: Arc<Hours>,
+    failures: Arc<Failures>,
     spool: Spool,
     /// No new sessions, and the old ones to end.
     stop: CancellationToken,
@@ -72,6 +73,7 @@ impl Gateway {
             sessions: TaskTracker::new(),
             connections: Arc::default(),
             hours: Arc::default(),
+            failures: Arc::default(),
             spool,
             stop: CancellationToken::new(),
             stop_timeout: configuration.limits.stop_timeout,
@@ -103,6 +105,7 @@ impl Gateway {
             spool: self.spool.clone(),
             connections: Arc::clone(&self.connections),
             hours: Arc::clone(&self.hours),
+            failures: Arc::clone(&self.failures),
             names,
             stop: self.stop.clone(),
         })

@@ -20,10 +20,12 @@ mod replies;
 mod tls;
 mod connections;
 mod hours;
+mod failures;
 mod names;
 mod settings;
 
 pub use connections::Connections;
+pub use failures::Failures;
 pub use hours::Hours;
 pub use listener::Listener;
 pub use names::{Names, NamesError};
@@ -31,7 +33,7 @@ pub use recipients::Recipients;
 pub use replies::refusal as reply_to;
 pub use serving::{Server, Serving, no_rules};
 pub use settings::{
-    DnsCacheEntries, DnsServer, DnsSettings, DnsTimeout, Limits, LimitsSettings, ListenerSettings, ListenerTls,
-    TlsSettings, TraceSettings,
+    DnsCacheEntries, DnsServer, DnsSettings, DnsTimeout, FailedLoginsSettings, Limits, LimitsSettings,
+    ListenerSettings, ListenerTls, TlsSettings, TraceSettings,
 };
 pub use tls::{ServerKey, TlsContext, TlsError, provider};

@@ -22,6 +22,8 @@ pub(crate) enum End {
     Stopping,
     /// Too many commands were refused.
     TooManyErrors,
+    /// So many logins of the client wait already that it seems to guess.
+    TooManyLogins,
     /// The policy allows no more messages in one connection.
     TooManyMessages,
     /// No place for another connection.
@@ -65,6 +67,7 @@ impl fmt::Display for End {
             Self::TimedOut => f.write_str("timed out"),
             Self::Stopping => f.write_str("server is stopping"),
             Self::TooManyErrors => f.write_str("too many errors"),
+            Self::TooManyLogins => f.write_str("too many failed logins"),
             Self::TooManyMessages => f.write_str("too many messages"),
             Self::TooManyConnections(too_many) => write!(f, "too many connections: {too_many}"),
             Self::Harvesting => f.write_str("too many unknown recipients"),

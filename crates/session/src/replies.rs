@@ -248,6 +248,10 @@ pub(crate) fn too_many_errors() -> Reply {
     reply(421, (4, 7, 0), "Too many errors")
 }
 
+pub(crate) fn too_many_logins() -> Reply {
+    reply(421, (4, 7, 0), "Too many failed logins, try again later")
+}
+
 pub(crate) fn too_many_connections(too_many: TooMany) -> Reply {
     let text = match too_many {
         TooMany::InAll(_) => "Too many connections",

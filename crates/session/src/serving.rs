@@ -9,6 +9,7 @@ use protocol::Domain;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
+use crate::failures::Failures;
 use crate::hours::Hours;
 use crate::names::Names;
 use crate::recipients::Recipients;
@@ -65,6 +66,8 @@ pub struct Server {
     pub connections: Arc<Connections>,
     /// Counts recipients; kept across reloads.
     pub hours: Arc<Hours>,
+    /// Counts failed logins; kept across reloads.
+    pub failures: Arc<Failures>,
     /// Looks names of clients up; `None` where no listener asks for any.
     pub names: Option<Names>,
     /// Cancelled when the server goes down.

@@ -214,6 +214,7 @@ impl Session {
             End::TimedOut => Some(replies::timed_out()),
             End::Stopping => Some(replies::shutting_down(self.hostname())),
             End::TooManyErrors => Some(replies::too_many_errors()),
+            End::TooManyLogins => Some(replies::too_many_logins()),
             _ => None,
         };
         if let Some(reply) = goodbye {

@@ -81,6 +81,48 @@ pub struct LimitsSettings {
     /// How long a stop waits for transactions under way.
     #[serde(with = "duration")]
     pub stop_timeout: Duration,
+    /// How long who fails to log in has to wait.
+    pub failed_logins: FailedLoginsSettings,
+}
+
+/// `[limits.failed_logins]`: who guesses waits. Counts are of all listeners together.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FailedLoginsSettings {
+    /// Failures of a client, or under a name, before the first wait.
+    pub free: u32,
+    /// The first wait; each further failure doubles it.
+    #[serde(with = "duration")]
+    pub first_wait: Duration,
+    /// The longest wait.
+    #[serde(with = "duration")]
+    pub longest_wait: Duration,
+    /// How long after the last failure all is forgotten.
+    #[serde(with = "duration")]
+    pub forget_after: Duration,
+    /// So many names that failed from one network (an IPv4 /24, an IPv6 /48) are one attack.
+    pub spraying: u32,
+    /// Who never waits: a web mail server, through which everybody comes.
+    pub exempt: Vec<AddressRange>,
+}
+
+impl Default for FailedLoginsSettings {
+    fn default() -> Self {
+        Self {
+            free: 3,
+            first_wait: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(30),
+            forget_after: Duration::from_secs(15 * 60),
+            spraying: 10,
+            exempt: Vec::new(),
+        }
+    }
+}
+
+impl FailedLoginsSettings {
+    pub(crate) fn is_exempt(&self, client: IpAddr) -> bool {
+        self.exempt.iter().any(|range| range.holds(client))
+    }
 }
 
 /// The checked form: nothing is left to check.
@@ -97,6 +139,7 @@ impl Default for LimitsSettings {
             message_timeout: 30 * MINUTE,
             session_timeout: 2 * 60 * MINUTE,
             stop_timeout: Duration::from_secs(30),
+            failed_logins: FailedLoginsSettings::default(),
         }
     }
 }

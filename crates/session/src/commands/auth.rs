@@ -6,7 +6,9 @@ use policy::{AuthOffer, Refusal};
 use protocol::Reply;
 use protocol::command::Auth;
 use protocol::framing::LineError;
+use tokio::time::Instant;
 
+use crate::failures::{Spraying, TooManyLogins};
 use crate::outcome::End;
 use crate::replies;
 use crate::session::Session;
@@ -102,6 +104,10 @@ impl Session {
     /// Puts the outcome among the facts, lets the mechanism say its last word, and replies with what the judgement makes
     /// of it.
     async fn prove(&mut self, credentials: Credentials) -> Result<Reply, End> {
+        let user = credentials.user().map(str::to_owned);
+        if let Some(user) = &user {
+            self.wait_after_failures(user).await?;
+        }
         let before = (self.facts.attempt.clone(), self.proved.clone());
         let mut last = LastWord::None;
         if let Some(profile) = self.serving.profile.as_ref() {
@@ -111,6 +117,9 @@ impl Session {
         }
         let permitted = matches!(self.judgement.attempt, Some(Ok(())));
         let refused = matches!(self.judgement.attempt, Some(Err(Refusal::InvalidCredentials)));
+        if let Some(user) = &user {
+            self.remember(user, permitted, refused);
+        }
         match last {
             // RFC 4954 section 4: a server has no reply with data, so it is a challenge, and the response empty. A client
             // that says anything else, or "*", has seen that this is not its server, and is let in by nobody.
@@ -133,6 +142,35 @@ impl Session {
             _ => {}
         }
         Ok(self.verdict())
+    }
+
+    /// Who failed before waits, whatever the password is now.
+    async fn wait_after_failures(&self, user: &str) -> Result<(), End> {
+        let (server, client) = (self.server(), self.client.ip());
+        let wait = match server.failures.admit(client, user, &server.limits.failed_logins) {
+            Ok(wait) if wait.is_zero() => return Ok(()),
+            Ok(wait) => wait,
+            Err(TooManyLogins) => {
+                tracing::info!(listener = self.serving.name, client = %self.client, user, "too many logins wait");
+                return Err(End::TooManyLogins);
+            }
+        };
+        tracing::debug!(listener = self.serving.name, client = %self.client, user, seconds = wait.as_secs(), "AUTH waits");
+        let end = self.opened + self.limits().session_timeout;
+        tokio::select! {
+            () = tokio::time::sleep_until((Instant::now() + wait).min(end)) => Ok(()),
+            () = server.stop.cancelled() => Err(End::Stopping),
+        }
+    }
+
+    fn remember(&self, user: &str, permitted: bool, refused: bool) {
+        let (server, client) = (self.server(), self.client.ip());
+        if permitted {
+            server.failures.succeeded(client, user);
+        } else if refused && let Some(seen) = server.failures.failed(client, user, &server.limits.failed_logins) {
+            let Spraying { network, accounts } = seen;
+            tracing::warn!(listener = self.serving.name, client = %self.client, %network, accounts, mend = "somebody tries passwords on many accounts: block the network, or name it in limits.failed_logins.exempt if it is your own", "password spraying");
+        }
     }
 
     /// The reply to the newest exchange, and the log's line.
