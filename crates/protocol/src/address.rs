@@ -8,6 +8,7 @@ use std::fmt;
 
 pub use domain::Domain;
 pub use mailbox::Mailbox;
+pub(crate) use mailbox::is_atext;
 pub use path::{ForwardPath, ReversePath};
 
 /// RFC 5321 section 4.5.3.1.1, octets.

@@ -71,7 +71,7 @@ impl Mailbox {
 }
 
 /// `atext` of RFC 5322 section 3.2.3, as RFC 6531 section 3.3 widens it.
-fn is_atext(c: char) -> bool {
+pub(crate) fn is_atext(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_utf8_non_ascii(c)
 }
 
