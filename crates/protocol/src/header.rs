@@ -198,6 +198,16 @@ impl HeaderFilter {
 }
 
 impl HeaderSection {
+    /// Reads that of a whole message, to ask about it; `None` for more than memory holds.
+    #[must_use]
+    pub fn read(message: &[u8]) -> Option<Self> {
+        let all = HeaderSettings { authserv_id: String::new(), max_size: usize::MAX, date: None, message_id: None };
+        match HeaderFilter::new(all).push(message).ok()? {
+            Header::Open(filter) => Some(filter.finish()),
+            Header::Closed(section, _) => Some(section),
+        }
+    }
+
     /// What it was like as it came.
     #[must_use]
     pub fn summary(&self) -> &HeaderSummary {
