@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use auth::{Attempt, CertificateFact, Facts, ProfileRules, Transport};
 use policy::{MailFlowPolicy, Permit, PolicySettings};
-use protocol::header::HeaderSection;
 use postern_spool::{Settings, Spool};
+use protocol::header::HeaderSection;
 use protocol::{Body, Domain, Envelope, Mailbox, Recipient, ReversePath};
 use tokio::sync::{mpsc, oneshot};
 

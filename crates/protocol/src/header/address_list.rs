@@ -140,7 +140,12 @@ impl<'t> Cursor<'t> {
         self.take(1);
         self.domain();
         let length = start.len().saturating_sub(self.rest.len());
-        Mailbox::parse(start.get(..length).unwrap_or_default()).map_err(|_| MALFORMED)
+        let address = start.get(..length).unwrap_or_default();
+        // RFC 2047 section 5 (3) forbids it, and who decodes it all the same sees another address.
+        if address.contains("=?") {
+            return Err("has an encoded word in an address");
+        }
+        Mailbox::parse(address).map_err(|_| MALFORMED)
     }
 
     fn angle_addr(&mut self) -> Result<Mailbox, Unclear> {

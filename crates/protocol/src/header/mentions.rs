@@ -73,6 +73,12 @@ fn decoded(text: &str) -> Result<String, &'static str> {
         let (before, from_word) = rest.split_at(at);
         match encoded_word(from_word)? {
             Some((octets, tail)) => {
+                // RFC 2047 section 5 (1): with anything else right beside it, it is a word of its own to some readers.
+                let glued = before.chars().next_back().is_some_and(is_atext)
+                    || (tail.chars().next().is_some_and(is_atext) && !tail.starts_with("=?"));
+                if glued {
+                    return Err("has an encoded word that runs into other text");
+                }
                 if !(after_word && before.trim_matches([' ', '\t']).is_empty()) {
                     out.extend_from_slice(before.as_bytes());
                 }

@@ -123,6 +123,9 @@ fn unfold(field: &[u8]) -> Result<String, &'static str> {
         if number > 0 && line.trim_matches([' ', '\t']).is_empty() {
             return Err("has a folded line of nothing but white space");
         }
+        if number > 0 && !line.starts_with([' ', '\t']) {
+            return Err("has a line that is not folded");
+        }
     }
     let text = text.replace("\r\n", "");
     // U+2028 and U+2029 end lines, as U+0085 does, which is a control character.

@@ -108,6 +108,7 @@ fn fields_that_somebody_could_read_otherwise() {
         ("alice@example.mil, bob@example.mil", NoSender),
         ("Staff: alice@example.mil, bob@example.mil;", NoSender),
         ("alice@example.mil\r\n \r\n", unclear("has a folded line of nothing but white space")),
+        ("alice@example.mil\r\n, bob@example.mil", unclear("has a line that is not folded")),
         ("alice@example.mil\0", unclear("has a control character")),
         ("\"Alice\x07\" <alice@example.mil>", unclear("has a control character")),
         ("Al\u{85}ice <alice@example.mil>", unclear("has a control character")),
@@ -116,6 +117,9 @@ fn fields_that_somebody_could_read_otherwise() {
         ("=?utf-8?q?ceo=00?= <alice@example.mil>", unclear("has an encoded word with a control character")),
         ("=?utf-8?q?a=0A?= <alice@example.mil>", unclear("has an encoded word with a control character")),
         ("=?utf-8?B?!!!!?= <alice@example.mil>", unclear("has an encoded word that cannot be decoded")),
+        ("=?utf-8?q?x=40y.z?=a@b.c", unclear("has an encoded word in an address")),
+        ("=?utf-8?q?x=40y.z?=A <a@b.c>", unclear("has an encoded word that runs into other text")),
+        ("A=?utf-8?q?x=40y.z?= <a@b.c>", unclear("has an encoded word that runs into other text")),
         ("=?utf-7?q?ceo+AEA-x?= <a@example.mil>", unclear("has an encoded word in a charset that is not for mail")),
     ];
     for (value, error) in cases {
@@ -133,7 +137,8 @@ fn fields_that_somebody_could_read_otherwise() {
 #[test]
 fn from_and_sender_together() {
     use OriginatorError::{NoFrom, NoSender, SenderNotOne, Several, TooManyAuthors, Unclear};
-    let cases: &[(&[&str], &[&str], Result<(usize, bool), OriginatorError>)] = &[
+    type Found = Result<(usize, bool), OriginatorError>;
+    let cases: &[(&[&str], &[&str], Found)] = &[
         (&[], &[], Err(NoFrom)),
         (&[], &["Sender: a@x.mil"], Err(NoFrom)),
         (&["From: a@x.mil", "From: a@x.mil"], &[], Err(Several("From"))),
@@ -173,7 +178,7 @@ fn has(addresses: &[String], wanted: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// Whatever another reader makes of a field that was taken: the same authors, and no name that hides an address.
     #[test]
@@ -184,9 +189,11 @@ proptest! {
             let known: Vec<String> = texts(&found.authors).into_iter().chain(found.mentions).collect();
             for (name, address) in other_reader(&value) {
                 // It drops a local part that is quoted.
-                prop_assert!(has(&known, &address) || address == "@b.c", "{address:?} of {value:?}, {known:?}");
+                prop_assert!(has(&known, &address) || address.starts_with("@b.c"), "{address:?} of {value:?}, {known:?}");
                 for at in name.iter().flat_map(|name| name.split(|c: char| c.is_whitespace() || "<>'\",()".contains(c))) {
-                    prop_assert!(!at.contains("@d.e") && !at.contains("@y.z") || has(&known, at), "{at:?} of {value:?}");
+                    // It puts no space between quoted words.
+                    let seen = known.iter().any(|known| at.to_ascii_lowercase().contains(&known.to_ascii_lowercase()));
+                    prop_assert!(!at.contains("@d.e") && !at.contains("@y.z") || seen, "{at:?} of {value:?}");
                 }
             }
         }
