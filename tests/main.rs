@@ -15,4 +15,5 @@ mod t08_commands;
 mod t09_revocation;
 mod t10_directories;
 mod t11_policy;
-mod t12_senders;
+mod t12_sasl;
+mod t13_senders;

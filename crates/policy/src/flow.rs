@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
+use protocol::MailPattern;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use crate::flow_values::{MessageSize, MinVersion, ReplyText, TlsSuite};
-use crate::mail_pattern::MailPattern;
 use crate::sender::{NullSender, OnForeign, SenderBinding, SenderRules, SubaddressSeparator};
 
 /// `[policy.NAME]` as written.

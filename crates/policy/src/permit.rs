@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use auth::{Mechanism, Principal};
 use protocol::header::{HeaderSection, Originators};
-use protocol::{Mailbox, ReversePath};
+use protocol::{MailPattern, Mailbox, ReversePath};
 
 use crate::flow::MailFlowPolicy;
 use crate::flow_values::ReplyText;
-use crate::mail_pattern::MailPattern;
 use crate::refusal::Refusal;
 use crate::sender::{NullSender, OnForeign, SenderBinding, SenderRules, named, stand_in};
 

@@ -1,7 +1,7 @@
 //! Sender binding: what an identity may write as sender and author, and what follows where it writes otherwise.
 
 use auth::Principal;
-use protocol::Mailbox;
+use protocol::{MailPattern, Mailbox};
 use serde::Deserialize;
 
 /// What an identity may write as sender.
@@ -80,7 +80,8 @@ const NAMED_ADDRESSES: usize = 3;
 impl SenderRules {
     /// Whether this is the person's to write, under one of the bindings.
     pub(crate) fn is_own(&self, binding: SenderBinding, person: &Principal, mailbox: &Mailbox) -> bool {
-        match binding {
+        let lent = || person.send_as.iter().any(|pattern| pattern.holds(mailbox));
+        let own = match binding {
             SenderBinding::Any => true,
             SenderBinding::OwnAddress => {
                 let separator = self.subaddress_separator;
@@ -88,13 +89,18 @@ impl SenderRules {
                 person.addresses.iter().any(|own| own.same_as(mailbox) || whole.iter().any(|whole| own.same_as(whole)))
             }
             SenderBinding::OwnDomain => person.addresses.iter().any(|own| own.domain().same_as(mailbox.domain())),
-        }
+        };
+        own || lent()
     }
 }
 
 /// The addresses that a refusal names.
 pub(crate) fn named(person: &Principal) -> Vec<Mailbox> {
-    person.addresses.iter().take(NAMED_ADDRESSES).cloned().collect()
+    let lent = person.send_as.iter().filter_map(|pattern| match pattern {
+        MailPattern::Address(address) => Mailbox::parse(address).ok(),
+        MailPattern::Domain(_) | MailPattern::Below(_) => None,
+    });
+    person.addresses.iter().cloned().chain(lent).take(NAMED_ADDRESSES).collect()
 }
 
 /// The address that takes the place of another's: the first that can go to any server, SMTPUTF8 or not.

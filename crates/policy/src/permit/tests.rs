@@ -4,7 +4,7 @@ use protocol::header::OriginatorError;
 
 fn identified(addresses: &[&str]) -> Identified {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    Identified { principal: Principal { user_id: "alice".to_owned(), addresses }, mechanism: None }
+    Identified { principal: Principal { user_id: "alice".to_owned(), addresses, send_as: Vec::new() }, mechanism: None }
 }
 
 fn policy(settings: &str) -> MailFlowPolicy {
@@ -220,6 +220,43 @@ fn author(binding: &str, more: &str, header: &str) -> Result<Authorized, Refusal
     let settings = format!("from_header = \"{binding}\"\n{more}");
     let permit = permit_under(&settings, ALICE, "<alice@example.mil>").unwrap();
     permit.authorize(&HeaderSection::read(header.as_bytes()).unwrap())
+}
+
+#[test]
+fn what_a_person_may_send_as_besides() {
+    let lent = ["support@example.mil", "@lists.example.mil", "@.below.example"];
+    let mut alice = identified(&["alice@example.mil"]);
+    alice.principal.send_as = lent.map(|pattern| pattern.parse().unwrap()).to_vec();
+    for binding in ["own-address", "own-domain"] {
+        for (sender, permitted) in [
+            ("support@example.mil", true),
+            ("Support@EXAMPLE.mil", true),
+            ("staff@lists.example.mil", true),
+            ("staff@more.lists.example.mil", false),
+            ("x@one.below.example", true),
+            ("x@below.example", false),
+            ("bob@example.mil", binding == "own-domain"),
+            ("bob@example.com", false),
+        ] {
+            let policy = policy(&format!("sender = {binding:?}\nfrom_header = {binding:?}"));
+            let clearance = || Clearance::new(Some(alice.clone()), Reach::Anywhere, &policy, false);
+            let judged = clearance().permit(ReversePath::parse(&format!("<{sender}>")).unwrap());
+            assert_eq!(judged.is_ok(), permitted, "{binding} {sender}");
+            let permit = clearance().permit(ReversePath::Null).unwrap();
+            let header = HeaderSection::read(format!("From: {sender}\r\n").as_bytes()).unwrap();
+            assert_eq!(permit.authorize(&header).is_ok(), permitted, "{binding} {sender}");
+        }
+    }
+    // Addresses that are lent are named, domains are not; and nobody is rewritten to a mailbox that is lent.
+    let policy = policy("");
+    let refused = Clearance::new(Some(alice.clone()), Reach::Anywhere, &policy, false)
+        .permit(ReversePath::parse("<bob@example.mil>").unwrap());
+    let named = ["alice@example.mil", "support@example.mil"].map(|address| address.parse().unwrap());
+    assert_eq!(refused, Err(Refusal::SenderNotOwn(named.to_vec())));
+    alice.principal.addresses.clear();
+    let policy = self::policy("on_foreign_sender = \"rewrite\"");
+    let clearance = Clearance::new(Some(alice), Reach::Anywhere, &policy, false);
+    assert!(clearance.permit(ReversePath::parse("<bob@example.mil>").unwrap()).is_err());
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn matches(path: &str, got: &str) {
 async fn by_dialogue() {
     let world = World::new().await;
     let gateway = world.start(CONFIGURATION);
-    dialogues::play_all("t12_senders/dialogues", &world, &gateway).await;
+    dialogues::play_all("t13_senders/dialogues", &world, &gateway).await;
 
     let first = world.delivered("Subject: masqueraded 1").await;
     assert_eq!(first.field("From"), "<alice@example.mil>");
@@ -61,6 +61,23 @@ fn the_log_says_so(gateway: &Gateway) {
     }
 }
 
+/// Shared mailboxes and lists from the people file; addresses from the card.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_send_as() {
+    const ADDRESSES: &str = "addresses = [\"alice@example.mil\", \"alice.doe@example.mil\"]";
+    let world = World::new().await;
+    let people = std::fs::read_to_string(world.path("people.toml")).unwrap();
+    assert!(people.contains(ADDRESSES));
+    let lent = "addresses = [\"alice.doe@example.mil\"]\nsend_as = [\"support@example.mil\", \"@lists.example.mil\"]";
+    world.write("people.toml", people.replace(ADDRESSES, lent));
+    let from = "directory = \"people\", addresses_from = [\"directory\", \"certificate\"]";
+    let gateway = world.start(&CONFIGURATION.replace("directory = \"people\"", from));
+    dialogues::play_all("t13_senders/send_as", &world, &gateway).await;
+    for number in 1..=4 {
+        world.delivered(&format!("Subject: lent {number}")).await;
+    }
+}
+
 /// Hostile messages by smtplib, what was said to each; and Python's readers see nobody but Alice in what went through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_python() {
@@ -70,12 +87,12 @@ async fn by_python() {
     let world = World::new().await;
     let gateway = world.start(CONFIGURATION);
     let mut python = command("python3");
-    python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/t12_senders/submit.py"));
+    python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/t13_senders/submit.py"));
     python.arg(gateway.address("strict").port().to_string()).arg(world.path("pki/ca.pem"));
     python.arg(world.path("pki/alice.pem")).arg(world.path("pki/alice.key"));
     let said = run(&mut python);
     assert!(said.success, "{}", said.text);
-    matches("t12_senders/submit.expected", &said.text);
+    matches("t13_senders/submit.expected", &said.text);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -145,5 +162,5 @@ async fn explained() {
             said.code
         ));
     }
-    matches("t12_senders/explain.expected", &transcript);
+    matches("t13_senders/explain.expected", &transcript);
 }
