@@ -1,7 +1,7 @@
 //! The header section's filter. The first octet says how the rest is cut; no cut may make a difference, and nothing of
 //! ours is left after it.
 
-use postern_protocol::header::{HeaderFilter, HeaderSettings, HeaderSummary, HeaderTooLong};
+use postern_protocol::header::{Header, HeaderFilter, HeaderSection, HeaderSettings, HeaderSummary, HeaderTooLong};
 
 const MAX_SIZE: usize = 1024;
 
@@ -29,16 +29,49 @@ pub(crate) fn run(octets: &[u8]) {
 }
 
 fn filter(message: &[u8], piece: usize, added: Option<&str>) -> Result<(Vec<u8>, HeaderSummary), HeaderTooLong> {
-    let mut filter = HeaderFilter::new(HeaderSettings {
+    let mut open = Some(HeaderFilter::new(HeaderSettings {
         authserv_id: "us".to_owned(),
         max_size: MAX_SIZE,
         date: added.map(str::to_owned),
         message_id: added.map(str::to_owned),
-    });
-    let mut out = Vec::new();
+    }));
+    let (mut out, mut body) = (Vec::new(), Vec::new());
+    let mut summary = HeaderSummary::default();
+    let mut close = |section: HeaderSection| {
+        // Whoever is named: afterwards it is us.
+        let us = section.with_author(&"us@us.example".parse().unwrap());
+        if !section.summary().control && us.len() <= MAX_SIZE {
+            let whole = HeaderFilter::new(HeaderSettings {
+                authserv_id: "us".to_owned(),
+                max_size: MAX_SIZE,
+                date: None,
+                message_id: None,
+            });
+            let section = match whole.push(&us) {
+                Ok(Header::Closed(section, _)) => section,
+                Ok(Header::Open(filter)) => filter.finish(),
+                Err(_) => return,
+            };
+            assert_eq!(section.originators().unwrap().authors, ["us@us.example".parse().unwrap()]);
+        }
+        summary = section.summary().clone();
+        out.extend_from_slice(section.as_bytes());
+    };
     for octets in message.chunks(piece) {
-        filter.push(octets, &mut out)?;
+        match open.take() {
+            None => body.extend_from_slice(octets),
+            Some(filter) => match filter.push(octets)? {
+                Header::Open(filter) => open = Some(filter),
+                Header::Closed(section, rest) => {
+                    close(section);
+                    body.extend_from_slice(rest);
+                }
+            },
+        }
     }
-    filter.finish(&mut out);
-    Ok((out, filter.summary().clone()))
+    if let Some(filter) = open {
+        close(filter.finish());
+    }
+    out.extend_from_slice(&body);
+    Ok((out, summary))
 }

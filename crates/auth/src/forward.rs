@@ -207,7 +207,7 @@ impl Forward {
         // `alice` and `alice@` the first domain are one person, and so are `alice` and `Alice`.
         let bare = address.as_ref().filter(|address| Some(address.domain()) == first && !user.starts_with('"'));
         let user_id = bare.map_or(user, |address| address.local_part()).to_ascii_lowercase();
-        Some(Principal { user_id, addresses: address.into_iter().collect() })
+        Some(Principal { user_id, addresses: address.into_iter().collect(), send_as: Vec::new() })
     }
 }
 

@@ -24,5 +24,5 @@ pub use principal::Principal;
 pub use profile::{Contradiction, Epoch, Examination, PasswordSource, Profile};
 pub use rules::{CertificateRules, Mechanism, OnNotAllowed, OnProblem, PasswordRules, ProfileRules, UnknownMechanism};
 pub use sasl::{ChannelBinding, ClientFirst, Credentials, Exchange, LastWord, SaslError, Step};
-pub use settings::{CertificateSettings, Mechanisms, PasswordSettings, Settings};
+pub use settings::{AddressSource, AddressSources, CertificateSettings, Mechanisms, PasswordSettings, Settings};
 pub use tokens::certificate_tokens;

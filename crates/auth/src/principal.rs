@@ -1,6 +1,6 @@
 //! Who a client turned out to be.
 
-use protocol::Mailbox;
+use protocol::{MailPattern, Mailbox};
 
 /// A person that a directory named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,12 +9,23 @@ pub struct Principal {
     pub user_id: String,
     /// The addresses this person may send as.
     pub addresses: Vec<Mailbox>,
+    /// What else this person may send as: shared mailboxes, lists, whole domains. They name nobody.
+    pub send_as: Vec<MailPattern>,
 }
 
 impl Principal {
     /// Whether two answers name the same person. User ids are compared without regard to case, as directories do.
     pub fn is(&self, user_id: &str) -> bool {
         self.user_id.eq_ignore_ascii_case(user_id)
+    }
+
+    /// Adds addresses, each once.
+    pub(crate) fn add_addresses(&mut self, addresses: impl IntoIterator<Item = Mailbox>) {
+        for address in addresses {
+            if !self.addresses.iter().any(|known| known.same_as(&address)) {
+                self.addresses.push(address);
+            }
+        }
     }
 
     /// Whether an authorization identity (RFC 4422 section 3.4.1) names this person: by user id or by an address.

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use directory::{Allowance, CertificateMatch, Directory, Password, PasswordMatch, Person, WrongPassword};
 use pki::{Certificate, OnUnknownStatus, Revocation, Time, Trust, Verifier};
-use protocol::Mailbox;
+use protocol::{MailPattern, Mailbox};
 use serde_spanned::Spanned;
 
 use crate::facts::{AllowanceFact, Attempt, PasswordFact, PresentedCertificate, QueryFact};
@@ -17,7 +17,7 @@ use crate::oauth::{Oauth, TokenAnswer};
 use crate::principal::Principal;
 use crate::rules::{CertificateRules, Mechanism, OnProblem, PasswordRules, ProfileRules};
 use crate::sasl::{ClientFirst, Credentials, Exchange, LastWord, Step};
-use crate::settings::{PasswordSettings, Settings};
+use crate::settings::{AddressSource, AddressSources, PasswordSettings, Settings};
 use crate::tokens::certificate_tokens;
 
 /// A `[authentication.NAME]`, ready to be asked.
@@ -44,6 +44,7 @@ pub enum PasswordSource {
 struct CertificateProfile {
     verifier: Verifier,
     directory: Option<Arc<Directory>>,
+    sources: AddressSources,
 }
 
 /// What asking about a certificate came to.
@@ -177,7 +178,8 @@ impl Profile {
         certificate: Option<(Verifier, Option<Arc<Directory>>)>,
         password: Option<PasswordSource>,
     ) -> Self {
-        let certificate = certificate.map(|(verifier, directory)| CertificateProfile { verifier, directory });
+        let sources = settings.certificate.as_ref().map(|settings| settings.addresses_from.clone()).unwrap_or_default();
+        let certificate = certificate.map(|(verifier, directory)| CertificateProfile { verifier, directory, sources });
         let rules = settings.rules(certificate.as_ref().map(|certificate| certificate.verifier.trust()));
         Self { name: name.to_owned(), rules, certificate, password, oauth: None }
     }
@@ -222,6 +224,13 @@ impl Profile {
             steps.extend(asked.iter().map(|step| format!("directory {}: {step}", directory.name())));
             facts.query = query_fact(answer);
             steps.push(format!("directory {}: {}", directory.name(), told(&facts.query)));
+            if let QueryFact::One(principal) = &mut facts.query
+                && *profile.sources.as_slice() != [AddressSource::Directory]
+            {
+                use_sources(profile.sources.as_slice(), principal, leaf);
+                let addresses = principal.addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+                steps.push(format!("addresses with those of the certificate: {}", addresses.join(", ")));
+            }
         }
         Examination { presented: facts, steps, holds_until: verdict.valid_until }
     }
@@ -439,6 +448,24 @@ fn presented(
     }
 }
 
+/// The certificate's addresses, beside those of the directory or in their place. Only a certificate whose path was valid
+/// gets here: the directory is not asked about others.
+fn use_sources(sources: &[AddressSource], principal: &mut Principal, leaf: &Certificate) {
+    let of_directory = std::mem::take(&mut principal.addresses);
+    for source in sources {
+        match source {
+            AddressSource::Directory => principal.add_addresses(of_directory.iter().cloned()),
+            AddressSource::Certificate => {
+                let names = leaf.subject_alt_names().iter().filter_map(|name| match name {
+                    pki::GeneralName::Rfc822(octets) => Mailbox::parse(std::str::from_utf8(octets).ok()?).ok(),
+                    _ => None,
+                });
+                principal.add_addresses(names);
+            }
+        }
+    }
+}
+
 fn query_fact(answer: CertificateMatch) -> QueryFact {
     match answer {
         CertificateMatch::One(person) => QueryFact::One(principal(person)),
@@ -476,8 +503,21 @@ fn principal(person: Person) -> Principal {
             None
         }
     };
+    // A word without an @ is a name or a mistake, and must not open a domain.
+    let pattern = |text: &String| match text.parse::<MailPattern>() {
+        Ok(pattern) if text.contains('@') => Some(pattern),
+        _ => {
+            tracing::warn!(
+                user_id = person.user_id,
+                send_as = text,
+                "what the directory lets send as is no address and no @domain"
+            );
+            None
+        }
+    };
     let addresses = person.addresses.iter().filter_map(parse).collect();
-    Principal { user_id: person.user_id, addresses }
+    let send_as = person.send_as.iter().filter_map(pattern).collect();
+    Principal { user_id: person.user_id, addresses, send_as }
 }
 
 #[cfg(test)]

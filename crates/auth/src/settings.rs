@@ -34,6 +34,50 @@ pub struct CertificateSettings {
     pub trust: Spanned<String>,
     /// The NAME of a `[directory.NAME]`; without it a certificate is judged and identifies nobody.
     pub directory: Option<Spanned<String>>,
+    /// Where the addresses that the certificate's owner may send as come from; the directory when left out.
+    #[serde(default)]
+    pub addresses_from: AddressSources,
+}
+
+/// Where addresses come from: at least one source, each once, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<AddressSource>")]
+pub struct AddressSources(Vec<AddressSource>);
+
+/// A source of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AddressSource {
+    /// What the query's `addresses` names.
+    Directory,
+    /// Every rfc822Name of the subjectAltName (RFC 5280 section 4.2.1.6).
+    Certificate,
+}
+
+impl AddressSources {
+    /// In the order of the configuration.
+    pub fn as_slice(&self) -> &[AddressSource] {
+        &self.0
+    }
+}
+
+impl Default for AddressSources {
+    fn default() -> Self {
+        Self(vec![AddressSource::Directory])
+    }
+}
+
+impl TryFrom<Vec<AddressSource>> for AddressSources {
+    type Error = &'static str;
+
+    fn try_from(sources: Vec<AddressSource>) -> Result<Self, Self::Error> {
+        match sources.as_slice() {
+            [] => Err("no source: write [\"directory\"]"),
+            [_] => Ok(Self(sources)),
+            [first, second] if first != second => Ok(Self(sources)),
+            _ => Err("a source stands twice"),
+        }
+    }
 }
 
 /// `password = { … }`

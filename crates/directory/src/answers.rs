@@ -9,6 +9,8 @@ pub struct Person {
     pub user_id: String,
     /// The addresses this person may send as, as the directory spells them.
     pub addresses: Vec<String>,
+    /// What else this person may send as: addresses, and `@domain` for all of a domain.
+    pub send_as: Vec<String>,
 }
 
 /// Whose certificate it is.

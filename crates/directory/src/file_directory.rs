@@ -32,7 +32,7 @@ pub(crate) struct FileDirectory {
 
 impl From<&Record> for Person {
     fn from(record: &Record) -> Self {
-        Self { user_id: record.user_id.clone(), addresses: record.addresses.clone() }
+        Self { user_id: record.user_id.clone(), addresses: record.addresses.clone(), send_as: record.send_as.clone() }
     }
 }
 
@@ -281,7 +281,11 @@ fn tell(trace: &Trace, question: Question, asked: String, found: &Found) {
             dn: record.user_id.clone(),
             attributes: match question {
                 Question::Allowance => BTreeMap::new(),
-                _ => BTreeMap::from([("addresses".to_owned(), record.addresses.clone())]),
+                _ => [("addresses", &record.addresses), ("send_as", &record.send_as)]
+                    .into_iter()
+                    .filter(|(name, values)| *name == "addresses" || !values.is_empty())
+                    .map(|(name, values)| (name.to_owned(), values.clone()))
+                    .collect(),
             },
             closed: record.disabled.then(|| "is disabled".to_owned()),
         }),

@@ -124,7 +124,12 @@ impl LdapDirectory {
             };
             CertificateQuestion {
                 tokens: Token::of(Query::Certificate).filter(asks).collect(),
-                reading: Reading::new(query.user_id.get_ref(), query.addresses.get_ref(), query.log.get_ref()),
+                reading: Reading::new(
+                    query.user_id.get_ref(),
+                    query.addresses.get_ref(),
+                    query.send_as.get_ref(),
+                    query.log.get_ref(),
+                ),
                 filter,
             }
         });
@@ -141,7 +146,12 @@ impl LdapDirectory {
             certificate,
             login_filter: login.filter.get_ref().0.clone(),
             allowance: login.allowance.as_ref().map(|allowance| allowance.get_ref().0.clone()),
-            login_reading: Reading::new(login.user_id.get_ref(), login.addresses.get_ref(), login.log.get_ref()),
+            login_reading: Reading::new(
+                login.user_id.get_ref(),
+                login.addresses.get_ref(),
+                login.send_as.get_ref(),
+                login.log.get_ref(),
+            ),
             recipient_filter: settings.recipient_query.as_ref().map(|query| query.filter.get_ref().0.clone()),
             proof: Proof::new(match login.method.get_ref() {
                 Method::Bind => None,
@@ -446,13 +456,16 @@ fn person(entry: &FoundEntry, reading: &Reading) -> Result<Person, String> {
     // Values have no order (RFC 4511 section 4.1.7): of several the same one must be taken each time.
     let ids = entry.texts(&reading.user_id).map(str::trim).filter(|id| !id.is_empty());
     let user_id = ids.min().ok_or_else(|| format!("{:?} has no {}", entry.dn, reading.user_id))?;
-    let mut addresses: Vec<String> = Vec::new();
-    for address in reading.addresses.iter().flat_map(|name| entry.texts(name)).filter_map(address) {
-        if !addresses.iter().any(|known| known.eq_ignore_ascii_case(address)) {
-            addresses.push(address.to_owned());
+    let of = |attributes: &[String]| {
+        let mut found: Vec<String> = Vec::new();
+        for address in attributes.iter().flat_map(|name| entry.texts(name)).filter_map(address) {
+            if !found.iter().any(|known| known.eq_ignore_ascii_case(address)) {
+                found.push(address.to_owned());
+            }
         }
-    }
-    Ok(Person { user_id: user_id.to_owned(), addresses })
+        found
+    };
+    Ok(Person { user_id: user_id.to_owned(), addresses: of(&reading.addresses), send_as: of(&reading.send_as) })
 }
 
 /// A mail address of an attribute; Active Directory's `proxyAddresses` says of each what it is.

@@ -29,22 +29,33 @@ const MAX_SERVERS: usize = 16;
 pub(crate) struct Reading {
     pub(crate) user_id: String,
     pub(crate) addresses: Vec<String>,
+    pub(crate) send_as: Vec<String>,
     pub(crate) log: Vec<String>,
     /// All of them, and what tells of a closed account.
     pub(crate) asked: Vec<String>,
 }
 
 impl Reading {
-    pub(crate) fn new(user_id: &Attribute, addresses: &Attributes, log: &Attributes) -> Self {
+    pub(crate) fn new(user_id: &Attribute, addresses: &Attributes, send_as: &Attributes, log: &Attributes) -> Self {
         let names = |attributes: &Attributes| attributes.0.iter().map(|one| one.0.clone()).collect::<Vec<_>>();
         let mut asked = vec![user_id.0.clone()];
-        let others = names(addresses).into_iter().chain(names(log)).chain(STATE_ATTRIBUTES.map(str::to_owned));
+        let others = names(addresses)
+            .into_iter()
+            .chain(names(send_as))
+            .chain(names(log))
+            .chain(STATE_ATTRIBUTES.map(str::to_owned));
         for name in others {
             if !asked.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
                 asked.push(name);
             }
         }
-        Self { user_id: user_id.0.clone(), addresses: names(addresses), log: names(log), asked }
+        Self {
+            user_id: user_id.0.clone(),
+            addresses: names(addresses),
+            send_as: names(send_as),
+            log: names(log),
+            asked,
+        }
     }
 }
 
@@ -221,6 +232,7 @@ impl Plan<'_> {
             wanted.add_filter(query.filter.get_ref().0.filter(), "certificate_query.filter");
             wanted.add(&query.user_id.get_ref().0, "certificate_query.user_id");
             all(&mut wanted, query.addresses.get_ref(), "certificate_query.addresses");
+            all(&mut wanted, query.send_as.get_ref(), "certificate_query.send_as");
             all(&mut wanted, query.log.get_ref(), "certificate_query.log");
         }
         let login = &settings.smtp_auth_query;
@@ -230,6 +242,7 @@ impl Plan<'_> {
         }
         wanted.add(&login.user_id.get_ref().0, "smtp_auth_query.user_id");
         all(&mut wanted, login.addresses.get_ref(), "smtp_auth_query.addresses");
+        all(&mut wanted, login.send_as.get_ref(), "smtp_auth_query.send_as");
         all(&mut wanted, login.log.get_ref(), "smtp_auth_query.log");
         if let Method::PasswordAttribute(attribute) = login.method.get_ref() {
             wanted.add(&attribute.0, "smtp_auth_query.method.password_attribute");

@@ -29,6 +29,8 @@ pub(crate) struct Record {
     /// Where it stands in the text, octets.
     user_id_at: usize,
     pub(crate) addresses: Vec<String>,
+    /// What else they may send as, `@domain` for all of one.
+    pub(crate) send_as: Vec<String>,
     /// Any of them; in each, every field, in its normal spelling.
     pub(crate) certificates: Vec<Vec<(Token, String)>>,
     pub(crate) hash: Option<Hash>,
@@ -148,6 +150,7 @@ impl Reader<'_> {
             user_id: String::new(),
             user_id_at: 0,
             addresses: Vec::new(),
+            send_as: Vec::new(),
             certificates: Vec::new(),
             hash: None,
             scram: None,
@@ -161,7 +164,8 @@ impl Reader<'_> {
                     user_id = Some(self.user_id(value));
                     record.user_id_at = value.span().start;
                 }
-                "addresses" => record.addresses = self.addresses(value),
+                "addresses" => record.addresses = self.addresses(value, "person.addresses", false),
+                "send_as" => record.send_as = self.addresses(value, "person.send_as", true),
                 "certificate" => record.certificates = self.certificates(value),
                 "password" => self.password(value, &mut record),
                 "disabled" => match value.get_ref().as_bool() {
@@ -170,8 +174,7 @@ impl Reader<'_> {
                 },
                 "attributes" => self.attributes(value, &mut record.entry),
                 other => {
-                    let text =
-                        "unknown key; a person has user_id, addresses, certificate, password, disabled and attributes";
+                    let text = "unknown key; a person has user_id, addresses, send_as, certificate, password, disabled and attributes";
                     self.problem(key.span().start, &format!("person.{other}"), text);
                 }
             }
@@ -217,21 +220,24 @@ impl Reader<'_> {
         Some(text.to_owned())
     }
 
-    fn addresses(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<String> {
-        const KEY: &str = "person.addresses";
+    fn addresses(&mut self, value: &Spanned<DeValue<'_>>, key: &str, domains: bool) -> Vec<String> {
         let Some(array) = value.get_ref().as_array() else {
-            self.wrong_type(value, KEY, "a list of addresses, [\"user@example.org\"],");
+            self.wrong_type(value, key, "a list of addresses, [\"user@example.org\"],");
             return Vec::new();
         };
         let mut addresses = Vec::new();
         for value in array.iter() {
-            let Some(text) = self.text(value, KEY, "an address") else { continue };
+            let Some(text) = self.text(value, key, "an address") else { continue };
             let plain = !text.contains([' ', '<', '>', ',']) || text.starts_with('"');
             match text.rsplit_once('@') {
-                Some((local_part, domain)) if plain && !local_part.is_empty() && !domain.is_empty() => {
+                Some((local_part, domain)) if plain && (domains || !local_part.is_empty()) && !domain.is_empty() => {
                     addresses.push(text.to_owned());
                 }
-                _ => self.problem(value.span().start, KEY, format!("{text:?} is no address: user@example.org is one")),
+                _ if domains => {
+                    let message = format!("{text:?} is no address and no domain: user@example.org, or @example.org");
+                    self.problem(value.span().start, key, message);
+                }
+                _ => self.problem(value.span().start, key, format!("{text:?} is no address: user@example.org is one")),
             }
         }
         addresses

@@ -106,6 +106,9 @@ pub struct CertificateQuery {
     /// The attributes with the addresses that a person may send as.
     #[serde(default = "mail")]
     pub addresses: Spanned<Attributes>,
+    /// The attributes with what else a person may send as: shared mailboxes, lists, `@domain`.
+    #[serde(default = "none")]
+    pub send_as: Spanned<Attributes>,
     /// Further attributes, for the log.
     #[serde(default = "none")]
     pub log: Spanned<Attributes>,
@@ -131,6 +134,9 @@ pub struct SmtpAuthQuery {
     /// The attributes with the addresses that a person may send as.
     #[serde(default = "mail")]
     pub addresses: Spanned<Attributes>,
+    /// The attributes with what else a person may send as: shared mailboxes, lists, `@domain`.
+    #[serde(default = "none")]
+    pub send_as: Spanned<Attributes>,
     /// Further attributes, for the log.
     #[serde(default = "none")]
     pub log: Spanned<Attributes>,
@@ -153,6 +159,7 @@ impl Default for SmtpAuthQuery {
             scram_attribute: None,
             user_id: uid(),
             addresses: mail(),
+            send_as: none(),
             log: none(),
         }
     }
@@ -255,7 +262,7 @@ impl Settings {
     }
 
     /// Where the keys stand that have a meaning for servers only; `None` for those that were left out.
-    fn of_servers(&self) -> [Place; 25] {
+    fn of_servers(&self) -> [Place; 27] {
         let login = &self.smtp_auth_query;
         let query = self.certificate_query.as_ref();
         [
@@ -278,11 +285,13 @@ impl Settings {
             ("require", present(self.require.as_ref())),
             ("certificate_query.user_id", query.and_then(|query| written(&query.user_id))),
             ("certificate_query.addresses", query.and_then(|query| written(&query.addresses))),
+            ("certificate_query.send_as", query.and_then(|query| written(&query.send_as))),
             ("certificate_query.log", query.and_then(|query| written(&query.log))),
             ("smtp_auth_query.method", written(&login.method)),
             ("smtp_auth_query.scram_attribute", present(login.scram_attribute.as_ref())),
             ("smtp_auth_query.user_id", written(&login.user_id)),
             ("smtp_auth_query.addresses", written(&login.addresses)),
+            ("smtp_auth_query.send_as", written(&login.send_as)),
             ("smtp_auth_query.log", written(&login.log)),
         ]
     }

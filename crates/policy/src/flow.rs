@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
+use protocol::MailPattern;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use crate::flow_values::{MessageSize, MinVersion, ReplyText, TlsSuite};
-use crate::mail_pattern::MailPattern;
+use crate::sender::{NullSender, OnForeign, SenderBinding, SenderRules, SubaddressSeparator};
 
 /// `[policy.NAME]` as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,6 +46,21 @@ pub struct PolicySettings {
     /// What an identity may write in MAIL FROM.
     #[serde(default)]
     pub sender: SenderBinding,
+    /// What follows from another MAIL FROM.
+    #[serde(default)]
+    pub on_foreign_sender: OnForeign,
+    /// What an identity may write in the header's From and Sender. `any` unless told otherwise: mail that is resent, or
+    /// comes through a list or a device, truly has another author, and what a policy refuses of it should be seen first.
+    #[serde(default = "any")]
+    pub from_header: SenderBinding,
+    /// What follows from another author.
+    #[serde(default)]
+    pub on_foreign_from: OnForeign,
+    /// May clients send from nobody?
+    #[serde(default)]
+    pub null_sender: NullSender,
+    /// What separates a mailbox from a detail that makes no other address of it; nothing does when left out.
+    pub subaddress_separator: Option<SubaddressSeparator>,
     /// Largest message, in bytes; what SIZE advertises.
     #[serde(default = "default_message_size")]
     pub max_message_size: Spanned<MessageSize>,
@@ -106,19 +122,6 @@ pub enum SmtpAuth {
     Required,
 }
 
-/// What an identity may write in MAIL FROM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SenderBinding {
-    /// One of the identity's own addresses.
-    #[default]
-    OwnAddress,
-    /// Any address in the domain of one of them.
-    OwnDomain,
-    /// Anything.
-    Any,
-}
-
 /// A mail flow policy whose every value is sound.
 #[derive(Debug, Clone)]
 pub struct MailFlowPolicy {
@@ -146,8 +149,8 @@ pub struct MailFlowPolicy {
     pub smtp_auth: SmtpAuth,
     /// See [`PolicySettings::require_tls_to_offer_auth`].
     pub require_tls_to_offer_auth: bool,
-    /// See [`PolicySettings::sender`].
-    pub sender: SenderBinding,
+    /// See [`PolicySettings::sender`] and what follows it.
+    pub senders: SenderRules,
     /// Bytes.
     pub max_message_size: u64,
     /// At least 1.
@@ -203,7 +206,14 @@ impl MailFlowPolicy {
             verify_client_certificate: settings.verify_client_certificate,
             smtp_auth: settings.smtp_auth,
             require_tls_to_offer_auth: settings.require_tls_to_offer_auth,
-            sender: settings.sender,
+            senders: SenderRules {
+                sender: settings.sender,
+                on_foreign_sender: settings.on_foreign_sender,
+                from_header: settings.from_header,
+                on_foreign_from: settings.on_foreign_from,
+                null_sender: settings.null_sender,
+                subaddress_separator: settings.subaddress_separator,
+            },
             max_message_size: settings.max_message_size.get_ref().0,
             max_recipients_per_message: *settings.max_recipients_per_message.get_ref(),
             max_messages_per_connection: *settings.max_messages_per_connection.get_ref(),
@@ -268,6 +278,10 @@ fn nobody() -> Spanned<Vec<MailPattern>> {
 
 fn no() -> Spanned<bool> {
     Spanned::new(0..0, false)
+}
+
+fn any() -> SenderBinding {
+    SenderBinding::Any
 }
 
 fn yes() -> bool {

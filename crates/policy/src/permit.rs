@@ -1,15 +1,17 @@
-//! Proof as a value: a [`Clearance`] says who may send, a [`Permit`] that this sender is theirs to use. Only a judgement
-//! makes the one, only the one makes the other, and only a permit opens a spool transaction.
+//! Proof as a value: a [`Clearance`] says who may send, a [`Permit`] that this sender is theirs to use, an [`Authorized`]
+//! that this author is. Only a judgement makes the first, and only each makes the next; only a permit opens a spool
+//! transaction, and only an authorized message is committed.
 
 use std::sync::Arc;
 
 use auth::{Mechanism, Principal};
-use protocol::{Mailbox, ReversePath};
+use protocol::header::{HeaderSection, Originators};
+use protocol::{MailPattern, Mailbox, ReversePath};
 
-use crate::flow::{MailFlowPolicy, SenderBinding};
+use crate::flow::MailFlowPolicy;
 use crate::flow_values::ReplyText;
-use crate::mail_pattern::MailPattern;
 use crate::refusal::Refusal;
+use crate::sender::{NullSender, OnForeign, SenderBinding, SenderRules, named, stand_in};
 
 /// Whom the client was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub struct Identified {
 pub struct Clearance {
     identity: Option<Identified>,
     reach: Reach,
-    binding: SenderBinding,
+    rules: SenderRules,
     /// Senders who need the TLS that this session lacks.
     need_tls: Option<Arc<[MailPattern]>>,
 }
@@ -47,15 +49,30 @@ pub struct Permit {
     identity: Option<Identified>,
     sender: ReversePath,
     reach: Reach,
+    rules: SenderRules,
+    foreign: Option<Foreign>,
 }
 
-/// How many of an identity's addresses a refusal names: a reply line has 512 octets.
-const NAMED_ADDRESSES: usize = 3;
+/// This message may go on, by its header too.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Authorized {
+    author: Option<Mailbox>,
+    foreign: Option<Foreign>,
+}
+
+/// Another's sender or author, which would have been refused under `reject`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// Why.
+    pub refusal: Refusal,
+    /// The identity's address takes its place; else it stands.
+    pub rewritten: bool,
+}
 
 impl Clearance {
     pub(crate) fn new(identity: Option<Identified>, reach: Reach, policy: &MailFlowPolicy, plain: bool) -> Self {
         let need_tls = plain.then(|| Arc::clone(&policy.tls_required_for_senders));
-        Self { identity, reach, binding: policy.sender, need_tls }
+        Self { identity, reach, rules: policy.senders, need_tls }
     }
 
     /// Who the client is; `None` where the policy lets unknown clients send.
@@ -70,20 +87,27 @@ impl Clearance {
         if sender.mailbox().is_some_and(needs_tls) {
             return Err(Refusal::TlsRequired);
         }
-        if let (Some(identity), ReversePath::Mailbox(mailbox)) = (&self.identity, &sender) {
-            bound(self.binding, &identity.principal.addresses, mailbox)?;
+        if sender == ReversePath::Null && self.rules.null_sender == NullSender::Reject {
+            return Err(Refusal::NullSender);
         }
-        Ok(Permit { identity: self.identity, sender, reach: self.reach })
-    }
-}
-
-fn bound(binding: SenderBinding, own: &[Mailbox], sender: &Mailbox) -> Result<(), Refusal> {
-    match binding {
-        SenderBinding::Any => Ok(()),
-        SenderBinding::OwnAddress if own.iter().any(|address| address.same_as(sender)) => Ok(()),
-        SenderBinding::OwnAddress => Err(Refusal::SenderNotOwn(own.iter().take(NAMED_ADDRESSES).cloned().collect())),
-        SenderBinding::OwnDomain if own.iter().any(|address| address.domain() == sender.domain()) => Ok(()),
-        SenderBinding::OwnDomain => Err(Refusal::SenderNotOwnDomain),
+        let Self { identity, reach, rules, .. } = self;
+        let (sender, foreign) = match (&identity, sender) {
+            (Some(Identified { principal, .. }), ReversePath::Mailbox(mailbox))
+                if !rules.is_own(rules.sender, principal, &mailbox) =>
+            {
+                let refusal = match rules.sender {
+                    SenderBinding::OwnDomain => Refusal::SenderNotOwnDomain,
+                    SenderBinding::OwnAddress | SenderBinding::Any => Refusal::SenderNotOwn(named(principal)),
+                };
+                match (rules.on_foreign_sender, stand_in(principal)) {
+                    (OnForeign::Monitor, _) => (mailbox, Some(Foreign { refusal, rewritten: false })),
+                    (OnForeign::Rewrite, Some(own)) => (own.clone(), Some(Foreign { refusal, rewritten: true })),
+                    (OnForeign::Reject, _) | (OnForeign::Rewrite, None) => return Err(refusal),
+                }
+            }
+            (_, sender) => return Ok(Permit { identity, sender, reach, rules, foreign: None }),
+        };
+        Ok(Permit { identity, sender: ReversePath::Mailbox(sender), reach, rules, foreign })
     }
 }
 
@@ -98,9 +122,70 @@ impl Permit {
         &self.reach
     }
 
-    /// The MAIL FROM this permit is for.
+    /// The sender this permit is for: MAIL FROM, or what takes its place.
     pub fn sender(&self) -> &ReversePath {
         &self.sender
+    }
+
+    /// MAIL FROM was another's, and goes on by the policy's leniency.
+    pub fn foreign(&self) -> Option<&Foreign> {
+        self.foreign.as_ref()
+    }
+
+    /// Binds the header's From and Sender to the identity: RFC 5322 section 3.6.2.
+    ///
+    /// Every address that a reader could make out in them must be the identity's, or some reader is shown another's.
+    pub fn authorize(&self, header: &HeaderSection) -> Result<Authorized, Refusal> {
+        let binding = self.rules.from_header;
+        let principal = match &self.identity {
+            Some(identity) if binding != SenderBinding::Any => &identity.principal,
+            _ => return Ok(Authorized { author: None, foreign: None }),
+        };
+        let Err(refusal) = self.bound(principal, header) else {
+            return Ok(Authorized { author: None, foreign: None });
+        };
+        match (self.rules.on_foreign_from, stand_in(principal)) {
+            (OnForeign::Monitor, _) => {
+                Ok(Authorized { author: None, foreign: Some(Foreign { refusal, rewritten: false }) })
+            }
+            // Where the lines of the header are in doubt, none can be put in another's place.
+            (OnForeign::Rewrite, Some(own)) if !header.summary().control => {
+                // RFC 6376 section 5.4: From is always signed. A signature is not broken behind the signer's back.
+                match header.summary().signed {
+                    true => Err(Refusal::AuthorSigned),
+                    false => Ok(Authorized {
+                        author: Some(own.clone()),
+                        foreign: Some(Foreign { refusal, rewritten: true }),
+                    }),
+                }
+            }
+            (OnForeign::Reject | OnForeign::Rewrite, _) => Err(refusal),
+        }
+    }
+
+    fn bound(&self, principal: &Principal, header: &HeaderSection) -> Result<(), Refusal> {
+        let binding = self.rules.from_header;
+        let Originators { authors, sender, mentions } = header.originators().map_err(Refusal::AuthorUnclear)?;
+        let own = |mailbox: &Mailbox| self.rules.is_own(binding, principal, mailbox);
+        let written = authors.iter().chain(&sender).find(|mailbox| !own(mailbox)).map(ToString::to_string);
+        let mentioned = || mentions.into_iter().find(|text| !Mailbox::parse(text).is_ok_and(|mailbox| own(&mailbox)));
+        match written.or_else(mentioned) {
+            None => Ok(()),
+            Some(written) if binding == SenderBinding::OwnDomain => Err(Refusal::AuthorNotOwnDomain(written)),
+            Some(written) => Err(Refusal::AuthorNotOwn { written, own: named(principal) }),
+        }
+    }
+}
+
+impl Authorized {
+    /// Who takes the place of the authors that are named.
+    pub fn author(&self) -> Option<&Mailbox> {
+        self.author.as_ref()
+    }
+
+    /// The author was another, and goes on by the policy's leniency.
+    pub fn foreign(&self) -> Option<&Foreign> {
+        self.foreign.as_ref()
     }
 }
 

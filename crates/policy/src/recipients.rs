@@ -5,11 +5,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use protocol::Mailbox;
+use protocol::{MailPattern, Mailbox};
 use serde::Deserialize;
 use serde_spanned::Spanned;
-
-use crate::mail_pattern::MailPattern;
 
 /// `[recipients.NAME]` as written.
 #[derive(Debug, Clone, Deserialize)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use pki::PathError;
 use protocol::Mailbox;
+use protocol::header::OriginatorError;
 
 use crate::flow_values::ReplyText;
 
@@ -47,6 +48,21 @@ pub enum Refusal {
     SenderNotOwn(Vec<Mailbox>),
     /// MAIL FROM is not in a domain of this identity.
     SenderNotOwnDomain,
+    /// `MAIL FROM:<>`, which the policy does not want.
+    NullSender,
+    /// The header's From or Sender names an address that is not the identity's.
+    AuthorNotOwn {
+        /// As it could be read there.
+        written: String,
+        /// The identity's own (at most a few).
+        own: Vec<Mailbox>,
+    },
+    /// The header's From or Sender names this address, which is not in a domain of the identity.
+    AuthorNotOwnDomain(String),
+    /// From and Sender can be read in more than one way, or not at all.
+    AuthorUnclear(OriginatorError),
+    /// The author would have to be rewritten, and the message bears a signature that would break.
+    AuthorSigned,
     /// The recipient is not one of the listener's own, and the client may not relay.
     RelayingDenied,
     /// The recipient's domain is ours, and there is no such mailbox.
@@ -104,6 +120,13 @@ impl fmt::Display for Refusal {
             Self::MechanismNotOffered => f.write_str("mechanism not offered"),
             Self::SenderNotOwn(_) => f.write_str("sender is not an address of the identity"),
             Self::SenderNotOwnDomain => f.write_str("sender is not in a domain of the identity"),
+            Self::NullSender => f.write_str("null sender"),
+            Self::AuthorNotOwn { written, .. } => write!(f, "the header names {written:?}, no address of the identity"),
+            Self::AuthorNotOwnDomain(written) => {
+                write!(f, "the header names {written:?}, in no domain of the identity")
+            }
+            Self::AuthorUnclear(error) => write!(f, "the header's author is unclear: {error}"),
+            Self::AuthorSigned => f.write_str("the header's author is foreign and signed, and cannot be rewritten"),
             Self::RelayingDenied => f.write_str("recipient is not ours, and the client may not relay"),
             Self::RecipientUnknown => f.write_str("recipient unknown"),
             Self::TooManyRecipients(limit) => write!(f, "{limit} recipients in this message already"),

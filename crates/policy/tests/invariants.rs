@@ -20,7 +20,7 @@ use protocol::ReversePath;
 
 fn person(user_id: &str) -> Principal {
     let address = format!("{user_id}@example.mil").parse().unwrap();
-    Principal { user_id: user_id.to_owned(), addresses: vec![address] }
+    Principal { user_id: user_id.to_owned(), addresses: vec![address], send_as: Vec::new() }
 }
 
 fn transports() -> Vec<Transport> {

@@ -294,6 +294,12 @@ pub(crate) struct Explain {
     /// MAIL FROM, to see whether the identity may use it.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) sender: Option<String>,
+    /// The header's From, to see whether the identity may write so; again for each From field.
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) from_header: Vec<String>,
+    /// The header's Sender, beside --from-header.
+    #[arg(long, value_name = "VALUE", requires = "from_header")]
+    pub(crate) sender_header: Option<String>,
     /// RCPT TO, to see whether the client may send there.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) recipient: Option<String>,

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use auth::{Attempt, CertificateFact, Facts, Mechanism, TlsFact, Transport};
 use policy::{
-    Access, AuthOffer, Classified, Client, DirectoryFact, Judgement, MailFlowPolicy, Naming, Permit, RecipientFacts,
-    RecipientJudgement, RecipientVerdict, Refusal, Standing, judge, judge_recipient,
+    Access, AuthOffer, Classified, Clearance, Client, DirectoryFact, Foreign, Judgement, MailFlowPolicy, Naming,
+    NullSender, Permit, RecipientFacts, RecipientJudgement, RecipientVerdict, Refusal, Standing, judge,
+    judge_recipient,
 };
+use protocol::header::HeaderSection;
 use protocol::{ForwardPath, ReversePath};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -80,6 +82,8 @@ struct Explanation {
     mail: Result<String, Refusal>,
     /// Where MAIL goes on, and a recipient was asked about.
     recipient: Option<RecipientJudgement>,
+    /// Where MAIL goes on, and the header's author was asked about.
+    author: Option<Result<String, Refusal>>,
     policy: Arc<MailFlowPolicy>,
 }
 
@@ -129,19 +133,24 @@ impl Explanation {
         let sender = sender.transpose()?;
         let recipient = arguments.recipient.as_deref().map(|path| ForwardPath::parse(&bracketed(path))).transpose()?;
         let judgement = judge(&facts, policy, rules);
-        // Without a sender it is <>'s permit that a recipient is judged by: everybody's.
-        let asked = sender.clone().unwrap_or(ReversePath::Null);
-        let permit = judgement.mail.clone().and_then(|clearance| clearance.permit(asked));
+        let permit = judgement.mail.clone().and_then(|clearance| {
+            let asked = sender.clone().unwrap_or_else(|| some_sender(&clearance, policy));
+            clearance.permit(asked)
+        });
         let recipient = match (&permit, recipient) {
             (Ok(permit), Some(path)) => Some(judged_recipient(listener, permit, policy, &path, &mut steps).await),
             _ => None,
         };
+        let author = match (&permit, header(arguments)) {
+            (Ok(permit), Some(header)) => Some(permit.authorize(&header).map(|authorized| authored(&authorized))),
+            _ => None,
+        };
         let mail = permit.map(|permit| match &sender {
             None => who(permit.identity()),
-            Some(sender) => format!("{} from {sender}", who(permit.identity())),
+            Some(_) => format!("{} from {}{}", who(permit.identity()), permit.sender(), leniency(permit.foreign())),
         });
         let (heading, policy) = (heading(listener, client, &classified), Arc::clone(policy));
-        Ok(Self { heading, steps, judgement, mail, recipient, policy })
+        Ok(Self { heading, steps, judgement, mail, recipient, author, policy })
     }
 
     /// Exits with 0 when mail would go on.
@@ -175,6 +184,12 @@ impl Explanation {
                 false
             }
         };
+        match &self.author {
+            None => {}
+            Some(Ok(accepted)) => println!("DATA     accepted{accepted}"),
+            Some(Err(refusal)) => println!("DATA     {}", said(refusal)),
+        }
+        let refused = refused || matches!(self.author, Some(Err(_)));
         if self.policy.serves() {
             println!("limits   {}", limits(&self.policy));
         }
@@ -238,6 +253,37 @@ async fn judged_recipient(
             judge_recipient(&facts, permit, policy)
         }
         _ => judgement,
+    }
+}
+
+/// A sender that is as good as any other, where none was named: `<>` is everybody's, unless the policy will not have it.
+fn some_sender(clearance: &Clearance, policy: &MailFlowPolicy) -> ReversePath {
+    let own = clearance.identity().and_then(|identity| identity.principal.addresses.first());
+    match (policy.senders.null_sender, own) {
+        (NullSender::Reject, Some(own)) => ReversePath::Mailbox(own.clone()),
+        _ => ReversePath::Null,
+    }
+}
+
+/// The header that was asked about.
+fn header(arguments: &Explain) -> Option<HeaderSection> {
+    let from = arguments.from_header.iter().map(|value| format!("From: {value}\r\n"));
+    let sender = arguments.sender_header.iter().map(|value| format!("Sender: {value}\r\n"));
+    let fields: String = from.chain(sender).collect();
+    if fields.is_empty() { None } else { HeaderSection::read(fields.as_bytes()) }
+}
+
+fn authored(authorized: &policy::Authorized) -> String {
+    let becomes = authorized.author().map(|author| format!(" from <{author}>")).unwrap_or_default();
+    becomes + &leniency(authorized.foreign())
+}
+
+/// What would have been refused without the policy's leniency.
+fn leniency(foreign: Option<&Foreign>) -> String {
+    match foreign {
+        None => String::new(),
+        Some(Foreign { refusal, rewritten: true }) => format!(", rewritten: {refusal}"),
+        Some(Foreign { refusal, rewritten: false }) => format!(", let through (monitor): {refusal}"),
     }
 }
 

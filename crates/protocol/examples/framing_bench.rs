@@ -6,7 +6,6 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use postern_protocol::header::{HeaderFilter, HeaderSettings};
 use postern_protocol::{ChunkDecoder, DataDecoder, DotStuffer};
 
 const READ: usize = 16 * 1024;
@@ -47,15 +46,6 @@ fn main() {
             stuffer.push(black_box(piece), out);
         }
         stuffer.finish(out);
-    });
-    row("HeaderFilter, body", &contents, |content, out| {
-        let settings = HeaderSettings { authserv_id: "x".to_owned(), max_size: READ, date: None, message_id: None };
-        let mut filter = HeaderFilter::new(settings);
-        filter.push(b"From: a\r\n\r\n", out).unwrap();
-        for piece in content.chunks(READ) {
-            out.clear();
-            filter.push(black_box(piece), out).unwrap();
-        }
     });
 }
 

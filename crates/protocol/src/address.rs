@@ -1,5 +1,6 @@
 //! Mailboxes, domains and paths: RFC 5321 section 4.1.2, with RFC 6531 for non-ASCII ones.
 
+mod pattern;
 mod path;
 mod mailbox;
 mod domain;
@@ -8,7 +9,9 @@ use std::fmt;
 
 pub use domain::Domain;
 pub use mailbox::Mailbox;
+pub(crate) use mailbox::is_atext;
 pub use path::{ForwardPath, ReversePath};
+pub use pattern::{MailPattern, MailPatternError};
 
 /// RFC 5321 section 4.5.3.1.1, octets.
 pub const MAX_LOCAL_PART: usize = 64;

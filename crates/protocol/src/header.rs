@@ -1,7 +1,17 @@
-//! The header section on its way through: forged trace fields out, missing fields in. RFC 5322 section 2.2, RFC 8601
-//! section 5, RFC 6409 section 8.
+//! The header section of a message coming in: forged trace fields out, missing fields in, and who says to have written
+//! it. RFC 5322 section 2.2, RFC 8601 section 5, RFC 6409 section 8.
+
+mod originators;
+mod mentions;
+mod address_list;
+
+use std::ops::Range;
 
 use memchr::memchr;
+
+use crate::address::Mailbox;
+
+pub use originators::{OriginatorError, Originators};
 
 /// What the filter is to do.
 #[derive(Debug, Clone)]
@@ -27,8 +37,12 @@ pub struct HeaderSummary {
     pub date: bool,
     /// There is a Message-ID field.
     pub message_id: bool,
+    /// There is a DKIM-Signature field (RFC 6376 section 3.5).
+    pub signed: bool,
     /// Authentication-Results fields taken out.
     pub removed: usize,
+    /// A character that some reader takes for the end of a line or of the text.
+    pub control: bool,
 }
 
 /// Why the message cannot go on: 552 5.3.4.
@@ -36,145 +50,216 @@ pub struct HeaderSummary {
 #[error("the header section is over {0} octets")]
 pub struct HeaderTooLong(pub usize);
 
-/// Filters the header section of one message and passes the body on untouched.
+/// Collects the header section of one message, and says where its body begins.
 ///
 /// Octets are kept as they are, folding included. A message that begins without a header, or goes from header to body
 /// without an empty line, gets that line, so that fields put in front of it do not run into its text.
 #[derive(Debug)]
 pub struct HeaderFilter {
     settings: HeaderSettings,
-    summary: HeaderSummary,
-    /// The field being read, its finished lines and the one that is not finished.
-    field: Vec<u8>,
-    /// Where in `field` the unfinished line begins.
+    section: HeaderSection,
+    /// Where in the section the field being read begins, and where its unfinished line does.
+    field: usize,
     line: usize,
     /// Octets of the header section so far.
     size: usize,
-    in_body: bool,
+}
+
+/// A whole header section, on its way to the spool.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderSection {
+    octets: Vec<u8>,
+    summary: HeaderSummary,
+    from: Vec<Range<usize>>,
+    sender: Vec<Range<usize>>,
+    /// Where fields can be added.
+    end: usize,
+}
+
+/// What [`HeaderFilter::push`] made of content.
+#[derive(Debug)]
+pub enum Header<'c> {
+    /// The header section goes on.
+    Open(HeaderFilter),
+    /// It is over, and this is of the body.
+    Closed(HeaderSection, &'c [u8]),
 }
 
 impl HeaderFilter {
     /// For one message.
     #[must_use]
     pub fn new(settings: HeaderSettings) -> Self {
-        Self { settings, summary: HeaderSummary::default(), field: Vec::new(), line: 0, size: 0, in_body: false }
+        Self { settings, section: HeaderSection::default(), field: 0, line: 0, size: 0 }
     }
 
-    /// Takes content and appends what is to be kept to `out`. In the header section a field comes out when it is whole.
+    /// Takes content, up to the end of the header section.
     ///
     /// # Errors
-    /// When the header section is over its limit. Nothing more comes out then.
-    pub fn push(&mut self, content: &[u8], out: &mut Vec<u8>) -> Result<(), HeaderTooLong> {
+    /// When the header section is over its limit.
+    pub fn push(mut self, content: &[u8]) -> Result<Header<'_>, HeaderTooLong> {
         let mut rest = content;
-        while !self.in_body && !rest.is_empty() {
+        while !rest.is_empty() {
             let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let (piece, tail) = rest.split_at(end);
             self.size = self.size.saturating_add(piece.len());
             if self.size > self.settings.max_size {
                 return Err(HeaderTooLong(self.settings.max_size));
             }
-            self.field.extend_from_slice(piece);
+            self.section.octets.extend_from_slice(piece);
             rest = tail;
-            if piece.ends_with(b"\n") {
-                self.take_line(out);
+            if piece.ends_with(b"\n") && self.take_line() {
+                return Ok(Header::Closed(self.section, rest));
             }
         }
-        out.extend_from_slice(rest);
-        Ok(())
+        Ok(Header::Open(self))
     }
 
-    /// The message is over: gives out what is still held.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
-        if self.in_body {
-            return;
+    /// The message is over, and had no body.
+    #[must_use]
+    pub fn finish(mut self) -> HeaderSection {
+        if self.line < self.section.octets.len() && self.take_line() {
+            return self.section;
         }
-        if self.line < self.field.len() {
-            self.take_line(out);
+        if !self.section.octets.is_empty() && !self.section.octets.ends_with(b"\n") {
+            self.section.octets.extend_from_slice(b"\r\n");
         }
-        if self.in_body {
-            return;
-        }
-        if !self.field.is_empty() && !self.field.ends_with(b"\n") {
-            self.field.extend_from_slice(b"\r\n");
-        }
-        self.end_field(out);
-        self.add_missing(out);
-        self.in_body = true;
+        self.end_field(self.section.octets.len());
+        self.close(Vec::new());
+        self.section
     }
 
-    /// What was seen so far; all of it once [`HeaderFilter::is_in_body`].
+    /// A line is whole: it goes on with the field, ends it or ends the header section; that is then true.
+    fn take_line(&mut self) -> bool {
+        let line = self.section.octets.get(self.line..).unwrap_or_default();
+        let continues = line.starts_with(b" ") || line.starts_with(b"\t");
+        if !(continues && self.line > self.field) {
+            let begins = field_name(line).is_some();
+            self.end_field(self.line);
+            if !begins {
+                let rest = self.section.octets.split_off(self.field);
+                self.close(rest);
+                return true;
+            }
+        }
+        self.line = self.section.octets.len();
+        false
+    }
+
+    /// The field is whole, up to here: it is counted, and kept or not.
+    fn end_field(&mut self, end: usize) {
+        let section = &mut self.section;
+        let place = self.field..end;
+        let field = section.octets.get(place.clone()).unwrap_or_default();
+        self.field = end;
+        let Some((name, value)) = field_name(field) else { return };
+        let summary = &mut section.summary;
+        let control = field.iter().any(|byte| matches!(byte, 0 | 0x0b | 0x0c | 0x1c..=0x1e));
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        if is("Received") {
+            summary.received += 1;
+        } else if is("From") {
+            summary.from += 1;
+            section.from.push(place);
+        } else if is("Sender") {
+            section.sender.push(place);
+        } else if is("Date") {
+            summary.date = true;
+        } else if is("Message-ID") {
+            summary.message_id = true;
+        } else if is("DKIM-Signature") {
+            summary.signed = true;
+        } else if is("Authentication-Results") && is_forged(value, &self.settings.authserv_id) {
+            summary.removed += 1;
+            self.field = place.start;
+            section.octets.drain(place);
+            return;
+        }
+        summary.control |= control;
+    }
+
+    /// The header section is over: adds what is missing, and the empty line before `rest`, which began no field.
+    fn close(&mut self, rest: Vec<u8>) {
+        let section = &mut self.section;
+        section.end = section.octets.len();
+        let fields = [
+            (section.summary.date, "Date", &self.settings.date),
+            (section.summary.message_id, "Message-ID", &self.settings.message_id),
+        ];
+        for (present, name, value) in fields {
+            if let (false, Some(value)) = (present, value) {
+                section.octets.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+            }
+        }
+        if !rest.is_empty() && rest != b"\r\n" {
+            section.octets.extend_from_slice(b"\r\n");
+        }
+        section.octets.extend_from_slice(&rest);
+    }
+}
+
+impl HeaderSection {
+    /// Reads that of a whole message, to ask about it; `None` for more than memory holds.
+    #[must_use]
+    pub fn read(message: &[u8]) -> Option<Self> {
+        let all = HeaderSettings { authserv_id: String::new(), max_size: usize::MAX, date: None, message_id: None };
+        match HeaderFilter::new(all).push(message).ok()? {
+            Header::Open(filter) => Some(filter.finish()),
+            Header::Closed(section, _) => Some(section),
+        }
+    }
+
+    /// What it was like as it came.
     #[must_use]
     pub fn summary(&self) -> &HeaderSummary {
         &self.summary
     }
 
-    /// Whether the header section is over.
+    /// All of it, with the empty line and what else of the body could not be told from it.
     #[must_use]
-    pub fn is_in_body(&self) -> bool {
-        self.in_body
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.octets
     }
 
-    /// A line is whole: it goes on with the field, ends it or ends the header section.
-    fn take_line(&mut self, out: &mut Vec<u8>) {
-        let line = self.field.split_off(self.line);
-        let continues = line.starts_with(b" ") || line.starts_with(b"\t");
-        if continues && !self.field.is_empty() {
-            self.field.extend_from_slice(&line);
-        } else {
-            self.end_field(out);
-            if field_name(&line).is_none() {
-                self.add_missing(out);
-                if line != b"\r\n" {
-                    out.extend_from_slice(b"\r\n");
-                }
-                out.extend_from_slice(&line);
-                self.in_body = true;
-                return;
-            }
-            self.field = line;
+    /// Who says to have written and sent the message.
+    ///
+    /// # Errors
+    /// When two readers could see different people: see [`OriginatorError`].
+    pub fn originators(&self) -> Result<Originators, OriginatorError> {
+        if self.summary.control {
+            return Err(OriginatorError::Control);
         }
-        self.line = self.field.len();
+        let fields = |places: &[Range<usize>]| -> Vec<&[u8]> {
+            places.iter().filter_map(|place| self.octets.get(place.clone())).collect()
+        };
+        Originators::parse(&fields(&self.from), &fields(&self.sender))
     }
 
-    /// The field is whole: it is counted, and kept or not.
-    fn end_field(&mut self, out: &mut Vec<u8>) {
-        let field = std::mem::take(&mut self.field);
-        self.line = 0;
-        let Some((name, value)) = field_name(&field) else { return };
-        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        if is("Received") {
-            self.summary.received += 1;
-        } else if is("From") {
-            self.summary.from += 1;
-        } else if is("Date") {
-            self.summary.date = true;
-        } else if is("Message-ID") {
-            self.summary.message_id = true;
-        } else if is("Authentication-Results") && self.is_forged(value) {
-            self.summary.removed += 1;
-            return;
+    /// All of it, with `author` as the only one. What stood in From and Sender stays in sight as X-Original-From and
+    /// X-Original-Sender, names that mailing lists use for the same.
+    #[must_use]
+    pub fn with_author(&self, author: &Mailbox) -> Vec<u8> {
+        let from = format!("From: <{author}>\r\n");
+        let mut originators: Vec<&Range<usize>> = self.from.iter().chain(&self.sender).collect();
+        originators.sort_by_key(|place| place.start);
+        let mut octets = Vec::with_capacity(self.octets.len().saturating_add(from.len()).saturating_add(64));
+        let mut copied = 0;
+        for place in originators {
+            octets.extend_from_slice(self.octets.get(copied..place.start).unwrap_or_default());
+            octets.extend_from_slice(b"X-Original-");
+            copied = place.start;
         }
-        out.extend_from_slice(&field);
+        octets.extend_from_slice(self.octets.get(copied..self.end).unwrap_or_default());
+        octets.extend_from_slice(from.as_bytes());
+        octets.extend_from_slice(self.octets.get(self.end..).unwrap_or_default());
+        octets
     }
+}
 
-    /// RFC 8601 section 5. A field whose authserv-id cannot be made out may be made out as ours by someone else, so it
-    /// goes as well.
-    fn is_forged(&self, value: &[u8]) -> bool {
-        let ours = self.settings.authserv_id.trim_end_matches('.').as_bytes();
-        authserv_id(value).is_none_or(|id| id.strip_suffix(b".").unwrap_or(&id).eq_ignore_ascii_case(ours))
-    }
-
-    fn add_missing(&mut self, out: &mut Vec<u8>) {
-        let fields = [
-            (self.summary.date, "Date", &self.settings.date),
-            (self.summary.message_id, "Message-ID", &self.settings.message_id),
-        ];
-        for (present, name, value) in fields {
-            if let (false, Some(value)) = (present, value) {
-                out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-            }
-        }
-    }
+/// RFC 8601 section 5. A field whose authserv-id cannot be made out may be made out as ours by someone else, so it
+/// goes as well.
+fn is_forged(value: &[u8], ours: &str) -> bool {
+    let ours = ours.trim_end_matches('.').as_bytes();
+    authserv_id(value).is_none_or(|id| id.strip_suffix(b".").unwrap_or(&id).eq_ignore_ascii_case(ours))
 }
 
 /// Splits a field into name and body; `None` when this is no field. White space before the colon is obsolete but legal

@@ -15,7 +15,7 @@ pub mod xtext;
 pub mod reply;
 pub mod address;
 
-pub use address::{AddressError, Domain, ForwardPath, Mailbox, ReversePath};
+pub use address::{AddressError, Domain, ForwardPath, MailPattern, MailPatternError, Mailbox, ReversePath};
 pub use command::{Command, CommandError};
 pub use envelope::{Envelope, Recipient};
 pub use extensions::Extensions;

@@ -9,6 +9,8 @@ mod command;
 mod data_framing;
 #[path = "../../../fuzz/bodies/header_filter.rs"]
 mod header_filter;
+#[path = "../../../fuzz/bodies/originators.rs"]
+mod originators;
 #[path = "../../../fuzz/bodies/proxy_header.rs"]
 mod proxy_header;
 #[path = "../../../fuzz/bodies/reply.rs"]
@@ -41,6 +43,11 @@ fn framing_of_data_and_chunks() {
 #[test]
 fn header_sections() {
     replay("header_filter", header_filter::run);
+}
+
+#[test]
+fn authors_and_senders() {
+    replay("originators", originators::run);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! A message on its way from the wire to the spool: trace fields on top, forged ones out, limits held.
 
+use std::net::SocketAddr;
+
 use jiff::Timestamp;
+use policy::{Authorized, Foreign, Permit};
 use protocol::framing::Violation;
-use protocol::header::{HeaderFilter, HeaderSettings};
+use protocol::header::{Header, HeaderFilter, HeaderSection, HeaderSettings};
 use protocol::{ChunkDecoder, Reply};
 use spool::MessageId;
 use tokio::time::Instant;
@@ -21,11 +24,21 @@ const MAX_HOPS: usize = 100;
 /// One message coming in, whether by DATA or by BDAT.
 pub(crate) struct Reception {
     hello: Hello,
-    filter: HeaderFilter,
-    passed: Vec<u8>,
+    client: SocketAddr,
     max_size: u64,
     /// The refusal takes the place of the spool's transaction, which is gone with it.
-    spooling: Result<spool::Transaction, Reply>,
+    incoming: Result<Incoming, Reply>,
+}
+
+struct Incoming {
+    spooling: spool::Transaction,
+    part: Part,
+}
+
+/// The header section is judged as soon as it is whole; what is not authorized has no body.
+enum Part {
+    Header(Box<HeaderFilter>, Permit),
+    Body(Authorized),
 }
 
 /// A message coming in by BDAT, between two chunks.
@@ -74,12 +87,12 @@ impl Reception {
             message_id: Some(format!("<{id}@{}>", session.hostname())),
         });
         let written = spooling.write(fields.as_bytes()).await;
+        let part = Part::Header(Box::new(filter), permit);
         Self {
             hello,
-            filter,
-            passed: Vec::new(),
+            client: session.client,
             max_size: session.policy.max_message_size,
-            spooling: written.map(|()| spooling).map_err(|error| spool_refusal(&error)),
+            incoming: written.map(|()| Incoming { spooling, part }).map_err(|error| spool_refusal(&error)),
         }
     }
 
@@ -88,11 +101,11 @@ impl Reception {
         if !self.announce(length) || content.is_empty() {
             return;
         }
-        let filtered = self.filter.push(content, &mut self.passed);
-        if filtered.is_err() {
-            return self.refuse(replies::header_too_large());
+        // Dropped in the middle, it stays refused.
+        let refused = Err(replies::spool_error(&spool::SpoolError::Broken));
+        if let Ok(incoming) = std::mem::replace(&mut self.incoming, refused) {
+            self.incoming = incoming.take(content, self.client).await;
         }
-        self.write_passed().await;
     }
 
     /// False, and a refusal, when so much is too much (RFC 1870 section 6.3).
@@ -103,26 +116,15 @@ impl Reception {
         !self.is_refused()
     }
 
-    async fn write_passed(&mut self) {
-        let written = match &mut self.spooling {
-            Ok(spooling) => spooling.write(&self.passed).await,
-            Err(_) => Ok(()),
-        };
-        self.passed.clear();
-        if let Err(error) = written {
-            self.refuse(spool_refusal(&error));
-        }
-    }
-
     /// The first refusal stands; the spool's transaction is dropped, and nothing remains of it.
     fn refuse(&mut self, reply: Reply) {
-        if self.spooling.is_ok() {
-            self.spooling = Err(reply);
+        if self.incoming.is_ok() {
+            self.incoming = Err(reply);
         }
     }
 
     pub(crate) fn is_refused(&self) -> bool {
-        self.spooling.is_err()
+        self.incoming.is_err()
     }
 
     pub(crate) fn hello(&self) -> Hello {
@@ -134,13 +136,59 @@ impl Reception {
         if violation.is_some() {
             self.refuse(replies::bare_line_ending_in_data());
         }
-        self.filter.finish(&mut self.passed);
-        if self.filter.summary().received > MAX_HOPS {
-            self.refuse(replies::mail_loop());
-        }
-        self.write_passed().await;
-        self.spooling?.commit().await.map_err(|error| spool_refusal(&error))
+        self.incoming?.finish(self.client).await
     }
+}
+
+impl Incoming {
+    async fn take(mut self, content: &[u8], client: SocketAddr) -> Result<Self, Reply> {
+        let (part, body) = match self.part {
+            Part::Body(authorized) => (Part::Body(authorized), content),
+            Part::Header(filter, permit) => match filter.push(content).map_err(|_| replies::header_too_large())? {
+                Header::Open(filter) => (Part::Header(Box::new(filter), permit), [].as_slice()),
+                Header::Closed(section, body) => {
+                    (Part::Body(authorize(&mut self.spooling, &permit, &section, client).await?), body)
+                }
+            },
+        };
+        self.spooling.write(body).await.map_err(|error| spool_refusal(&error))?;
+        Ok(Self { part, ..self })
+    }
+
+    async fn finish(mut self, client: SocketAddr) -> Result<MessageId, Reply> {
+        let authorized = match self.part {
+            Part::Body(authorized) => authorized,
+            Part::Header(filter, permit) => authorize(&mut self.spooling, &permit, &filter.finish(), client).await?,
+        };
+        self.spooling.commit(&authorized).await.map_err(|error| spool_refusal(&error))
+    }
+}
+
+/// The header section is whole: it is judged, and goes to the spool.
+async fn authorize(
+    spooling: &mut spool::Transaction,
+    permit: &Permit,
+    section: &HeaderSection,
+    client: SocketAddr,
+) -> Result<Authorized, Reply> {
+    if section.summary().received > MAX_HOPS {
+        return Err(replies::mail_loop());
+    }
+    let user = || permit.identity().map(|identity| identity.principal.user_id.as_str());
+    let id = spooling.id();
+    let authorized = permit.authorize(section).map_err(|refusal| {
+        tracing::info!(%client, identity = user(), %id, reason = %refusal, "author refused");
+        replies::refusal(&refusal)
+    })?;
+    if let Some(Foreign { refusal, rewritten }) = authorized.foreign() {
+        tracing::info!(%client, identity = user(), %id, reason = %refusal, rewritten, "foreign author let through");
+    }
+    let written = match authorized.author() {
+        Some(author) => spooling.write(&section.with_author(author)).await,
+        None => spooling.write(section.as_bytes()).await,
+    };
+    written.map_err(|error| spool_refusal(&error))?;
+    Ok(authorized)
 }
 
 fn spool_refusal(error: &spool::SpoolError) -> Reply {

@@ -65,6 +65,26 @@ pub fn refusal(refusal: &Refusal) -> Reply {
             let own = own.iter().map(|address| format!("<{address}>")).collect::<Vec<_>>().join(", ");
             reply(550, (5, 7, 1), format!("Sender address is not yours; you may send as {own}"))
         }
+        Refusal::NullSender => reply(550, (5, 7, 1), "A sender address is required: the null sender is not accepted"),
+        // RFC 7372's codes are for DKIM, SPF and reverse DNS; RFC 3463 section 3.8 has the one for who may send.
+        Refusal::AuthorNotOwn { written, own } if own.is_empty() => reply(
+            550,
+            (5, 7, 1),
+            format!("The header's From or Sender names {written}; no address is on record for you"),
+        ),
+        Refusal::AuthorNotOwn { written, own } => {
+            let own = own.iter().map(|address| format!("<{address}>")).collect::<Vec<_>>().join(", ");
+            reply(550, (5, 7, 1), format!("The header's From or Sender names {written}, which is not yours"))
+                .with_line(format!("You may send as {own}"))
+        }
+        Refusal::AuthorNotOwnDomain(written) => {
+            reply(550, (5, 7, 1), format!("The header's From or Sender names {written}, which is not in your domain"))
+        }
+        // RFC 3463 section 3.7.
+        Refusal::AuthorUnclear(error) => reply(550, (5, 6, 0), format!("The header's author is unclear: {error}")),
+        Refusal::AuthorSigned => {
+            reply(550, (5, 7, 1), "The header's author is not you, and a signed message cannot be made yours")
+        }
         Refusal::SenderNotOwnDomain => reply(550, (5, 7, 1), "Sender address is not in your domain"),
         // RFC 3463 section 3.2.
         Refusal::RecipientUnknown => reply(550, (5, 1, 1), "Recipient unknown"),

@@ -116,7 +116,7 @@ mod tests {
         let client_name = ClientName::parse("laptop.example.mil").unwrap();
         let tls =
             TlsFact { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", implicit: false, channel_binding: true };
-        let principal = Principal { user_id: "alice".to_owned(), addresses: vec![] };
+        let principal = Principal { user_id: "alice".to_owned(), addresses: vec![], send_as: vec![] };
         let identity = Identified { principal, mechanism: Some(Mechanism::External) };
         let mut submission = Submission {
             hostname: "mail.example.mil",

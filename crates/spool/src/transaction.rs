@@ -1,6 +1,7 @@
 //! A message on its way into the spool.
 
 use bytes::{Bytes, BytesMut};
+use policy::Authorized;
 use protocol::Envelope;
 
 use crate::clock::Clock;
@@ -93,11 +94,11 @@ impl Transaction {
         Ok(())
     }
 
-    /// Accepts the message. When this returns, it is on disk and will be delivered.
+    /// Accepts the message, which its header's author may send. When this returns, it is on disk and will be delivered.
     ///
     /// # Errors
     /// When the disk is full or fails; the message is then not accepted. When the future is dropped, it may be or not.
-    pub async fn commit(self) -> Result<MessageId, SpoolError> {
+    pub async fn commit(self, _: &Authorized) -> Result<MessageId, SpoolError> {
         self.commit_with(Vec::new(), false).await
     }
 

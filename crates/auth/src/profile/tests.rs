@@ -78,7 +78,10 @@ fn contradictions_are_named() {
 #[test]
 fn unreadable_settings_say_what_would_be_right() {
     for (text, says) in [
-        ("certificate = { trust = \"t\", dir = \"d\" }", "unknown field `dir`, expected `trust` or `directory`"),
+        (
+            "certificate = { trust = \"t\", dir = \"d\" }",
+            "unknown field `dir`, expected one of `trust`, `directory`, `addresses_from`",
+        ),
         ("on_missing = \"accept\"", "unknown variant `accept`, expected `reject` or `fallback`"),
         ("recheck_after = \"soon\"", "90s"),
         ("password = { directory = \"d\", mechanisms = [] }", "no mechanism: write [\"PLAIN\", \"LOGIN\"]"),
@@ -121,6 +124,7 @@ impl Bed {
         // The second address is none, and is left out.
         let people = format!(
             "[[person]]\nuser_id = \"alice\"\naddresses = [{:?}, \"a@b@example.mil\"]\n\
+             send_as = [\"support@example.mil\", \"@lists.example.mil\", \"@\u{200d}..\"]\n\
              password = {hash:?}\ncertificate = {{ edipi = {:?} }}\n",
             ALICE.email, ALICE.edipi
         );
@@ -135,7 +139,12 @@ impl Bed {
     }
 
     fn profile(&self, directory: bool) -> Profile {
-        let settings = settings("certificate = { trust = \"demo\" }\npassword = { directory = \"people\" }");
+        self.profile_with("", directory)
+    }
+
+    fn profile_with(&self, certificate: &str, directory: bool) -> Profile {
+        let certificate = format!("certificate = {{ trust = \"demo\"{certificate} }}");
+        let settings = settings(&format!("{certificate}\npassword = {{ directory = \"people\" }}"));
         let people = directory.then(|| Arc::clone(&self.directory));
         let knowledge = pki::Knowledge::of_lists(self.crls.clone());
         let verifier = pki::Verifier::new(Arc::clone(&self.trust), knowledge, std::time::Duration::ZERO);
@@ -150,7 +159,11 @@ impl Bed {
 }
 
 fn alice() -> Principal {
-    Principal { user_id: "alice".to_owned(), addresses: vec![Mailbox::parse(ALICE.email).unwrap()] }
+    Principal {
+        user_id: "alice".to_owned(),
+        addresses: vec![Mailbox::parse(ALICE.email).unwrap()],
+        send_as: ["support@example.mil", "@lists.example.mil"].map(|text| text.parse().unwrap()).to_vec(),
+    }
 }
 
 #[tokio::test]
@@ -183,6 +196,37 @@ async fn the_demos_certificates_as_facts() {
 
     let (facts, _) = bed.ask(&bed.profile(false), "alice").await;
     assert_eq!((facts.path, facts.query), (Ok(()), QueryFact::NotAsked));
+}
+
+#[tokio::test]
+async fn addresses_come_from_where_the_setting_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let bed = Bed::new(folder.path(), "");
+    // Her card says something else than the directory.
+    let people = std::fs::read_to_string(folder.path().join("people.toml")).unwrap();
+    std::fs::write(folder.path().join("people.toml"), people.replace(ALICE.email, "alice@directory.example")).unwrap();
+    let file = folder.path().join("people.toml");
+    let settings = toml::from_str(&format!("kind = \"file\"\npath = {:?}", file.to_str().unwrap())).unwrap();
+    let bed = Bed { directory: Arc::new(Directory::open("people", &settings).unwrap()), ..bed };
+    let chain = bed.pki.identity("alice").unwrap().chain;
+    for (sources, expected) in [
+        ("", &["alice@directory.example"][..]),
+        ("[\"directory\"]", &["alice@directory.example"]),
+        ("[\"certificate\"]", &[ALICE.email]),
+        ("[\"directory\", \"certificate\"]", &["alice@directory.example", ALICE.email]),
+        ("[\"certificate\", \"directory\"]", &[ALICE.email, "alice@directory.example"]),
+    ] {
+        let setting = if sources.is_empty() { String::new() } else { format!(", addresses_from = {sources}") };
+        let asked = bed.profile_with(&setting, true).certificate(&chain, Time::now()).await;
+        let QueryFact::One(principal) = asked.presented.query else { panic!("{:?}", asked.steps) };
+        let addresses: Vec<String> = principal.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, expected, "{sources}");
+        assert_eq!(principal.send_as, alice().send_as);
+    }
+    for wrong in ["[]", "[\"directory\", \"directory\"]", "[\"upn\"]"] {
+        let text = format!("certificate = {{ trust = \"demo\", addresses_from = {wrong} }}");
+        assert!(toml::from_str::<crate::settings::Settings>(&text).is_err(), "{wrong}");
+    }
 }
 
 #[tokio::test]
@@ -286,7 +330,7 @@ async fn nobody_inherits_a_session() {
     let bed = Bed::new(folder.path(), "");
     let profile = bed.profile(true);
     // A filter by mail address, say: the name leads to alice now, and led to somebody else when the session began.
-    let before = Principal { user_id: "mallory".to_owned(), addresses: Vec::new() };
+    let before = Principal { user_id: "mallory".to_owned(), addresses: Vec::new(), send_as: Vec::new() };
     let attempt = Attempt::Password {
         mechanism: Mechanism::Plain,
         user: "alice".to_owned(),

@@ -85,7 +85,8 @@ fn wrong(why: WrongPassword) -> PasswordMatch {
 }
 
 fn right(user: &str, allowance: Allowance) -> PasswordMatch {
-    let person = Person { user_id: user.to_owned(), addresses: vec![format!("{user}@example.mil")] };
+    let person =
+        Person { user_id: user.to_owned(), addresses: vec![format!("{user}@example.mil")], send_as: Vec::new() };
     PasswordMatch::Right { person, allowance }
 }
 
@@ -213,7 +214,8 @@ async fn whom_a_token_names_needs_no_password() {
 
 #[tokio::test]
 async fn certificates_by_table_and_by_filter() {
-    let alice = || Person { user_id: "alice".to_owned(), addresses: vec!["alice@example.mil".to_owned()] };
+    let alice =
+        || Person { user_id: "alice".to_owned(), addresses: vec!["alice@example.mil".to_owned()], send_as: Vec::new() };
     let mut tokens = Tokens::new();
     tokens.set(Token::Edipi, "1234567890");
     tokens.set(Token::CommonName, "Doe.Jane.A.1234567890");

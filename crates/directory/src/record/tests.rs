@@ -18,6 +18,7 @@ fn a_whole_person() {
         [[person]]
         user_id = "alice"
         addresses = ["alice@example.mil", "\"a b\"@example.mil"]
+        send_as = ["support@example.mil", "@lists.example.mil", "@.below.example"]
         certificate = {{ edipi = "1234567890", "sn:hex" = "0F:A1" }}
         password = "{HASH}"
         disabled = true
@@ -37,6 +38,7 @@ fn a_whole_person() {
     let [alice, bob] = records.as_slice() else { panic!("{records:?}") };
     assert_eq!(alice.user_id, "alice");
     assert_eq!(alice.addresses, ["alice@example.mil", "\"a b\"@example.mil"]);
+    assert_eq!(alice.send_as, ["support@example.mil", "@lists.example.mil", "@.below.example"]);
     assert_eq!(
         alice.certificates,
         [vec![(Token::Edipi, "1234567890".to_owned()), (Token::SerialHex, "fa1".to_owned())]]
@@ -64,7 +66,7 @@ fn each_fault_has_its_place_and_its_mend() {
         ("[[person]]\nuser_id = \"a\\nb\"\n", "2:11: person.user_id: it holds a control character"),
         (
             "[[person]]\nuser_id = \"a\"\npasswd = \"x\"\n",
-            "3:1: person.passwd: unknown key; a person has user_id, addresses, certificate, password, disabled and attributes",
+            "3:1: person.passwd: unknown key; a person has user_id, addresses, send_as, certificate, password, disabled and attributes",
         ),
         (
             "[[person]]\nuser_id = \"a\"\n[[person]]\nuser_id = \"A\"\n",
@@ -73,6 +75,14 @@ fn each_fault_has_its_place_and_its_mend() {
         (
             "[[person]]\nuser_id = \"a\"\naddresses = \"a@b\"\n",
             "3:13: person.addresses: a list of addresses, [\"user@example.org\"], is wanted, not string",
+        ),
+        (
+            "[[person]]\nuser_id = \"a\"\nsend_as = [\"example.org\"]\n",
+            "3:12: person.send_as: \"example.org\" is no address and no domain: user@example.org, or @example.org",
+        ),
+        (
+            "[[person]]\nuser_id = \"a\"\naddresses = [\"@example.org\"]\n",
+            "3:14: person.addresses: \"@example.org\" is no address: user@example.org is one",
         ),
         (
             "[[person]]\nuser_id = \"a\"\naddresses = [\"a@b\", \"<c@d>\"]\n",

@@ -80,6 +80,12 @@ async fn addresses_and_the_certificate_itself() {
     let CertificateMatch::One(person) = bed.0.certificate_query(|_| tokens.clone()).await else { panic!() };
     assert_eq!((person.user_id.as_str(), person.addresses.len()), ("alice", 2));
     assert!(person.addresses.iter().any(|address| address == "a.doe@example.test"));
+    assert!(person.send_as.is_empty());
+    // By another attribute, and by both queries.
+    let both = format!("{BY_NAME}addresses = []\nsend_as = [\"mail\"]\n[smtp_auth_query]\nsend_as = \"mail\"\n");
+    let bed = slapd.directory("", &both);
+    let CertificateMatch::One(person) = bed.0.certificate_query(|_| tokens.clone()).await else { panic!() };
+    assert_eq!((person.addresses.len(), person.send_as.len()), (0, 2), "{person:?}");
 
     // Octets of a certificate are no value of certificateExactMatch here: nobody, and no failure. On 389 and Active
     // Directory they are, see there.

@@ -18,7 +18,7 @@ fn defaults_are_the_careful_ones() {
     assert!(!policy.verify_client_certificate);
     assert_eq!(policy.smtp_auth, SmtpAuth::Required);
     assert!(policy.require_tls_to_offer_auth);
-    assert_eq!(policy.sender, SenderBinding::OwnAddress);
+    assert_eq!(policy.senders.sender, SenderBinding::OwnAddress);
     assert_eq!(policy.max_message_size, 25 * 1024 * 1024);
     assert_eq!(policy.max_recipients_per_message, 100);
     assert_eq!(policy.max_messages_per_connection, 100);
@@ -47,7 +47,7 @@ fn every_setting_arrives() {
     assert!(policy.verify_client_certificate);
     assert_eq!(policy.smtp_auth, SmtpAuth::Off);
     assert!(!policy.require_tls_to_offer_auth);
-    assert_eq!(policy.sender, SenderBinding::OwnDomain);
+    assert_eq!(policy.senders.sender, SenderBinding::OwnDomain);
     assert_eq!(policy.max_message_size, 65_536);
     let limits =
         (policy.max_recipients_per_message, policy.max_messages_per_connection, policy.max_connections_per_client);

@@ -1,9 +1,10 @@
 use super::*;
 use proptest::prelude::*;
+use protocol::header::OriginatorError;
 
 fn identified(addresses: &[&str]) -> Identified {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    Identified { principal: Principal { user_id: "alice".to_owned(), addresses }, mechanism: None }
+    Identified { principal: Principal { user_id: "alice".to_owned(), addresses, send_as: Vec::new() }, mechanism: None }
 }
 
 fn policy(settings: &str) -> MailFlowPolicy {
@@ -12,7 +13,8 @@ fn policy(settings: &str) -> MailFlowPolicy {
 }
 
 fn clearance(identity: Option<Identified>, binding: SenderBinding) -> Clearance {
-    let policy = MailFlowPolicy { sender: binding, ..policy("") };
+    let policy = policy("");
+    let policy = MailFlowPolicy { senders: SenderRules { sender: binding, ..policy.senders }, ..policy };
     Clearance::new(identity, Reach::Anywhere, &policy, false)
 }
 
@@ -125,6 +127,240 @@ fn clients_without_an_identity_are_not_bound() {
             assert_eq!((permit.identity(), permit.sender()), (None, &sender));
         }
     }
+}
+
+/// A permit of Alice's under `settings`, from `sender`.
+fn permit_under(settings: &str, addresses: &[&str], sender: &str) -> Result<Permit, Refusal> {
+    let clearance = Clearance::new(Some(identified(addresses)), Reach::Anywhere, &policy(settings), false);
+    clearance.permit(ReversePath::parse(sender).unwrap())
+}
+
+const ALICE: &[&str] = &["alice@example.mil", "a.smith@mail.example.mil"];
+
+#[test]
+fn null_senders_by_setting() {
+    for (settings, identity, permitted) in [
+        ("", true, true),
+        ("", false, true),
+        ("null_sender = \"allow\"", true, true),
+        ("null_sender = \"reject\"", true, false),
+        ("null_sender = \"reject\"", false, false),
+        ("null_sender = \"reject\"\nsender = \"any\"\non_foreign_sender = \"rewrite\"", true, false),
+    ] {
+        let identity = identity.then(|| identified(ALICE));
+        let clearance = Clearance::new(identity, Reach::Anywhere, &policy(settings), false);
+        let permit = clearance.permit(ReversePath::Null).map(|permit| permit.sender().clone());
+        assert_eq!(permit, if permitted { Ok(ReversePath::Null) } else { Err(Refusal::NullSender) }, "{settings}");
+    }
+}
+
+#[test]
+fn details_are_ones_own_by_setting() {
+    for (separator, sender, permitted) in [
+        ("+", "<alice+lists@example.mil>", true),
+        ("+", "<Alice+lists+more@EXAMPLE.mil>", true),
+        ("+", "<alice+@example.mil>", true),
+        ("+", "<+alice@example.mil>", false),
+        ("+", "<alice+x@mail.example.mil>", false),
+        ("+", "<bob+alice@example.mil>", false),
+        ("+", "<alice-lists@example.mil>", false),
+        ("-", "<alice-lists@example.mil>", true),
+        ("-", "<alice+lists@example.mil>", false),
+    ] {
+        let settings = format!("subaddress_separator = \"{separator}\"");
+        assert_eq!(permit_under(&settings, ALICE, sender).is_ok(), permitted, "{separator} {sender}");
+        assert!(permit_under("", ALICE, sender).is_err(), "{sender}");
+    }
+    // Who has a detail only does not have the whole.
+    assert!(permit_under("subaddress_separator = \"+\"", &["alice+x@example.mil"], "<alice@example.mil>").is_err());
+}
+
+#[test]
+fn domains_are_compared_as_the_dns_does() {
+    for binding in ["own-address", "own-domain"] {
+        let settings = format!("sender = \"{binding}\"");
+        for (own, sender) in [
+            ("jörg@bücher.example", "<jörg@xn--bcher-kva.example>"),
+            ("jörg@xn--bcher-kva.example", "<jörg@BÜCHER.example>"),
+        ] {
+            assert!(permit_under(&settings, &[own], sender).is_ok(), "{own} {sender}");
+        }
+        assert!(permit_under(&settings, &["a@bücher.example"], "<a@xn--bcher-kvb.example>").is_err());
+        assert!(permit_under(&settings, &["a@bucher.example"], "<a@bücher.example>").is_err());
+    }
+}
+
+#[test]
+fn a_foreign_sender_is_refused_rewritten_or_seen() {
+    let rewritten = |to: &str| Ok((ReversePath::parse(to).unwrap(), Some(true)));
+    let seen = |to: &str| Ok((ReversePath::parse(to).unwrap(), Some(false)));
+    let plain = |to: &str| Ok((ReversePath::parse(to).unwrap(), None));
+    for (on_foreign, own, sender, expected) in [
+        ("reject", ALICE, "<alice@example.mil>", plain("<alice@example.mil>")),
+        ("reject", ALICE, "<bob@example.mil>", Err(())),
+        ("rewrite", ALICE, "<a.smith@mail.example.mil>", plain("<a.smith@mail.example.mil>")),
+        ("rewrite", ALICE, "<bob@example.mil>", rewritten("<alice@example.mil>")),
+        ("rewrite", ALICE, "<>", plain("<>")),
+        ("rewrite", &["jörg@example.mil", "joerg@example.mil"], "<b@example.mil>", rewritten("<joerg@example.mil>")),
+        ("rewrite", &["jörg@example.mil"], "<bob@example.mil>", Err(())),
+        ("rewrite", &[], "<bob@example.mil>", Err(())),
+        ("monitor", ALICE, "<bob@example.mil>", seen("<bob@example.mil>")),
+        ("monitor", &[], "<bob@example.mil>", seen("<bob@example.mil>")),
+        ("monitor", ALICE, "<alice@example.mil>", plain("<alice@example.mil>")),
+    ] {
+        let settings = format!("on_foreign_sender = \"{on_foreign}\"");
+        let permit = permit_under(&settings, own, sender);
+        let found = permit.map(|permit| (permit.sender().clone(), permit.foreign().map(|foreign| foreign.rewritten)));
+        assert_eq!(found.map_err(|_| ()), expected, "{on_foreign} {own:?} {sender}");
+    }
+}
+
+/// What the header's author comes to under `from_header = binding` and `more`.
+fn author(binding: &str, more: &str, header: &str) -> Result<Authorized, Refusal> {
+    let settings = format!("from_header = \"{binding}\"\n{more}");
+    let permit = permit_under(&settings, ALICE, "<alice@example.mil>").unwrap();
+    permit.authorize(&HeaderSection::read(header.as_bytes()).unwrap())
+}
+
+#[test]
+fn what_a_person_may_send_as_besides() {
+    let lent = ["support@example.mil", "@lists.example.mil", "@.below.example"];
+    let mut alice = identified(&["alice@example.mil"]);
+    alice.principal.send_as = lent.map(|pattern| pattern.parse().unwrap()).to_vec();
+    for binding in ["own-address", "own-domain"] {
+        for (sender, permitted) in [
+            ("support@example.mil", true),
+            ("Support@EXAMPLE.mil", true),
+            ("staff@lists.example.mil", true),
+            ("staff@more.lists.example.mil", false),
+            ("x@one.below.example", true),
+            ("x@below.example", false),
+            ("bob@example.mil", binding == "own-domain"),
+            ("bob@example.com", false),
+        ] {
+            let policy = policy(&format!("sender = {binding:?}\nfrom_header = {binding:?}"));
+            let clearance = || Clearance::new(Some(alice.clone()), Reach::Anywhere, &policy, false);
+            let judged = clearance().permit(ReversePath::parse(&format!("<{sender}>")).unwrap());
+            assert_eq!(judged.is_ok(), permitted, "{binding} {sender}");
+            let permit = clearance().permit(ReversePath::Null).unwrap();
+            let header = HeaderSection::read(format!("From: {sender}\r\n").as_bytes()).unwrap();
+            assert_eq!(permit.authorize(&header).is_ok(), permitted, "{binding} {sender}");
+        }
+    }
+    // Addresses that are lent are named, domains are not; and nobody is rewritten to a mailbox that is lent.
+    let policy = policy("");
+    let refused = Clearance::new(Some(alice.clone()), Reach::Anywhere, &policy, false)
+        .permit(ReversePath::parse("<bob@example.mil>").unwrap());
+    let named = ["alice@example.mil", "support@example.mil"].map(|address| address.parse().unwrap());
+    assert_eq!(refused, Err(Refusal::SenderNotOwn(named.to_vec())));
+    alice.principal.addresses.clear();
+    let policy = self::policy("on_foreign_sender = \"rewrite\"");
+    let clearance = Clearance::new(Some(alice), Reach::Anywhere, &policy, false);
+    assert!(clearance.permit(ReversePath::parse("<bob@example.mil>").unwrap()).is_err());
+}
+
+#[test]
+fn authors_are_bound_to_the_identity() {
+    let unclear = |name, why| Err(Refusal::AuthorUnclear(OriginatorError::Unclear(name, why)));
+    let not_own = |written: &str| {
+        Err(Refusal::AuthorNotOwn { written: written.to_owned(), own: named(&identified(ALICE).principal) })
+    };
+    let none = Authorized { author: None, foreign: None };
+    let cases: &[(&str, Result<(), Refusal>, bool)] = &[
+        // header, under own-address, and whether own-domain takes it
+        ("From: alice@example.mil", Ok(()), true),
+        ("From: Alice <ALICE@EXAMPLE.MIL>", Ok(()), true),
+        ("From: Alice\r\n <a.smith@mail.example.mil>", Ok(()), true),
+        ("From: A: alice@example.mil;", Ok(()), true),
+        ("From: alice@example.mil, a.smith@mail.example.mil\r\nSender: alice@example.mil", Ok(()), true),
+        ("From: bob@example.mil", not_own("bob@example.mil"), true),
+        ("From: bob@example.com", not_own("bob@example.com"), false),
+        ("From: bob@mil", not_own("bob@mil"), false),
+        ("From: Alice <bob@example.com>", not_own("bob@example.com"), false),
+        ("From: \"alice@example.mil\" <bob@example.com>", not_own("bob@example.com"), false),
+        ("From: \"bob@example.com\" <alice@example.mil>", not_own("bob@example.com"), false),
+        ("From: alice@example.mil (bob@example.mil)", not_own("bob@example.mil"), true),
+        ("From: =?utf-8?q?bob=40example=2Ecom?= <alice@example.mil>", not_own("bob@example.com"), false),
+        ("From: \"'alice@example.mil'\" <alice@example.mil>", Ok(()), true),
+        ("From: alice@example.mil, bob@example.com\r\nSender: alice@example.mil", not_own("bob@example.com"), false),
+        (
+            "From: A: bob@example.com, alice@example.mil;\r\nSender: alice@example.mil",
+            not_own("bob@example.com"),
+            false,
+        ),
+        ("From: alice@example.mil\r\nSender: bob@example.com", not_own("bob@example.com"), false),
+        ("From: alice@example.mil\r\nSender: \"b@c.d\" <alice@example.mil>", not_own("b@c.d"), false),
+        ("From: alice@example.mil, alice@example.mil", Err(Refusal::AuthorUnclear(OriginatorError::NoSender)), false),
+        (
+            "From: alice@example.mil\r\nFrom: bob@example.com",
+            Err(Refusal::AuthorUnclear(OriginatorError::Several("From"))),
+            false,
+        ),
+        (
+            "From: alice@example.mil\r\nfrom: alice@example.mil",
+            Err(Refusal::AuthorUnclear(OriginatorError::Several("From"))),
+            false,
+        ),
+        ("From : alice@example.mil", unclear("From", "has white space before its colon"), false),
+        ("From: alice", unclear("From", "has a name without an address"), false),
+        ("From: nobody:;", Err(Refusal::AuthorUnclear(OriginatorError::NoAuthor)), false),
+        ("Subject: x", Err(Refusal::AuthorUnclear(OriginatorError::NoFrom)), false),
+        ("Subject: x\r\n From: alice@example.mil", Err(Refusal::AuthorUnclear(OriginatorError::NoFrom)), false),
+        ("From: alice@example.mil\r\nX: a\0b", Err(Refusal::AuthorUnclear(OriginatorError::Control)), false),
+        (
+            "From: alice@example.mil\r\nX: a\x0bFrom: bob@example.com",
+            Err(Refusal::AuthorUnclear(OriginatorError::Control)),
+            false,
+        ),
+        // What comes back to another is its sender's business.
+        ("From: alice@example.mil\r\nReply-To: bob@example.com\r\nResent-From: bob@example.com", Ok(()), true),
+    ];
+    for (header, expected, in_domain) in cases {
+        let header = format!("{header}\r\n\r\nFrom: body@example.com\r\n");
+        let judged = author("own-address", "", &header);
+        assert_eq!(judged.as_ref().map(|_| ()).map_err(Clone::clone), *expected, "{header}");
+        assert_eq!(author("own-domain", "", &header).is_ok(), *in_domain, "{header}");
+        assert_eq!(author("any", "", &header).as_ref(), Ok(&none), "{header}");
+        // Let through as it is, and said.
+        let seen = author("own-address", "on_foreign_from = \"monitor\"", &header).unwrap();
+        assert_eq!(seen.author(), None);
+        let refusal = seen.foreign().map(|foreign| (foreign.refusal.clone(), foreign.rewritten));
+        assert_eq!(refusal, expected.clone().err().map(|refusal| (refusal, false)), "{header}");
+        // A client without an identity has nothing that it could be bound to.
+        let nobody = Clearance::new(None, Reach::Anywhere, &policy("from_header = \"own-address\""), false);
+        let permit = nobody.permit(ReversePath::Null).unwrap();
+        assert_eq!(permit.authorize(&HeaderSection::read(header.as_bytes()).unwrap()).as_ref(), Ok(&none));
+    }
+    assert_eq!(
+        author("own-domain", "", "From: bob@example.com"),
+        Err(Refusal::AuthorNotOwnDomain("bob@example.com".to_owned()))
+    );
+    // The null sender has an author all the same.
+    let receipt = permit_under("from_header = \"own-address\"", ALICE, "<>").unwrap();
+    assert!(receipt.authorize(&HeaderSection::read(b"From: alice@example.mil\r\n").unwrap()).is_ok());
+    assert!(receipt.authorize(&HeaderSection::read(b"From: bob@example.com\r\n").unwrap()).is_err());
+}
+
+#[test]
+fn an_author_is_rewritten_but_never_a_signed_one() {
+    let rewrite = "on_foreign_from = \"rewrite\"";
+    let alice: Mailbox = "alice@example.mil".parse().unwrap();
+    for (header, expected) in [
+        ("From: alice@example.mil\r\n", Ok(None)),
+        ("From: alice@example.mil\r\nDKIM-Signature: v=1\r\n", Ok(None)),
+        ("From: bob@example.com\r\n", Ok(Some(&alice))),
+        ("From: alice@example.mil\r\nFrom: bob@example.com\r\n", Ok(Some(&alice))),
+        ("Subject: no author\r\n", Ok(Some(&alice))),
+        ("", Ok(Some(&alice))),
+        ("From: bob@example.com\r\nDKIM-Signature: v=1\r\n", Err(Refusal::AuthorSigned)),
+        ("From: bob@example.com\r\nX: \0\r\n", Err(Refusal::AuthorUnclear(OriginatorError::Control))),
+    ] {
+        let judged = author("own-address", rewrite, header);
+        assert_eq!(judged.as_ref().map(Authorized::author).map_err(Clone::clone), expected, "{header:?}");
+    }
+    let permit =
+        permit_under(&format!("sender = \"any\"\nfrom_header = \"own-address\"\n{rewrite}"), &[], "<b@c.d>").unwrap();
+    assert!(permit.authorize(&HeaderSection::read(b"From: b@c.d\r\n").unwrap()).is_err(), "no address to put there");
 }
 
 proptest! {

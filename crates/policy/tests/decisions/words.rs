@@ -290,5 +290,5 @@ pub(crate) fn person(name: &str) -> Result<Principal, String> {
         _ => return Err(unknown("person", name)),
     };
     let addresses = addresses.iter().map(|address| Mailbox::parse(address).unwrap()).collect();
-    Ok(Principal { user_id: user_id.to_owned(), addresses })
+    Ok(Principal { user_id: user_id.to_owned(), addresses, send_as: Vec::new() })
 }

@@ -49,6 +49,8 @@ struct Verdict {
     outcome: Outcome,
     user_id: Option<String>,
     addresses: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    send_as: Vec<String>,
     text: String,
     mend: Option<String>,
 }
@@ -158,7 +160,7 @@ fn value(token: Token, tokens: &Tokens) -> (String, String) {
 
 fn refused(text: String, mend: &str) -> Verdict {
     let mend = Some(mend.to_owned()).filter(|mend| !mend.is_empty());
-    Verdict { outcome: Outcome::Refused, user_id: None, addresses: Vec::new(), text, mend }
+    Verdict { outcome: Outcome::Refused, user_id: None, addresses: Vec::new(), send_as: Vec::new(), text, mend }
 }
 
 fn unavailable(why: &str) -> Verdict {
@@ -166,6 +168,7 @@ fn unavailable(why: &str) -> Verdict {
         outcome: Outcome::Unavailable,
         user_id: None,
         addresses: Vec::new(),
+        send_as: Vec::new(),
         text: format!("the client would get a temporary failure (454 4.7.0): {why}"),
         mend: Finding::mend_of(why).map(str::to_owned),
     }
@@ -174,12 +177,12 @@ fn unavailable(why: &str) -> Verdict {
 fn accepted(text: String, person: Person) -> Verdict {
     let mend =
         person.addresses.is_empty().then(|| "name the attribute that holds them: addresses = \"mail\"".to_owned());
-    let Person { user_id, addresses } = person;
-    Verdict { outcome: Outcome::Accepted, user_id: Some(user_id), addresses, text, mend }
+    let Person { user_id, addresses, send_as } = person;
+    Verdict { outcome: Outcome::Accepted, user_id: Some(user_id), addresses, send_as, text, mend }
 }
 
 fn may_send(person: &Person) -> String {
-    match person.addresses.as_slice() {
+    match [person.addresses.as_slice(), &person.send_as].concat().as_slice() {
         [] => "who has no address to send as, unless the policy says sender = \"any\"".to_owned(),
         addresses => format!("who may send as {}", addresses.join(", ")),
     }

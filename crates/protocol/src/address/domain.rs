@@ -15,7 +15,7 @@ const MAX_LABEL: usize = 63;
 
 /// A domain or an address literal (`[192.0.2.1]`, `[IPv6:2001:db8::1]`), as given; compared without regard to case.
 ///
-/// A domain of U-labels and the same domain in A-labels are two domains here: nothing is converted.
+/// A domain of U-labels and the same domain in A-labels are two domains to `==`, and one to [`Domain::same_as`].
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Domain(String);
@@ -46,6 +46,22 @@ impl Domain {
     #[must_use]
     pub fn is_literal(&self) -> bool {
         self.0.starts_with('[')
+    }
+
+    /// Whether both are the same domain to the DNS, `bücher.example` being `xn--bcher-kva.example` (RFC 5890).
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        if self == other {
+            return true;
+        }
+        // Two of ASCII differ as they stand: one domain has one spelling in A-labels.
+        if self.is_literal() || other.is_literal() || (self.is_ascii() && other.is_ascii()) {
+            return false;
+        }
+        match (idna::domain_to_ascii(&self.0), idna::domain_to_ascii(&other.0)) {
+            (Ok(this), Ok(other)) => this == other,
+            _ => false,
+        }
     }
 
     /// Whether it can be sent to a server without SMTPUTF8.

@@ -66,12 +66,21 @@ impl Mailbox {
     /// RFC 5321 section 2.4 leaves the case of local parts to their own domain. Use this for one's own users only.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
-        self.domain == other.domain && eq_ignoring_case(&self.local_part, &other.local_part)
+        self.domain.same_as(&other.domain) && eq_ignoring_case(&self.local_part, &other.local_part)
+    }
+}
+
+impl Mailbox {
+    /// The mailbox that this one is a detail of (RFC 5233), as `alice@` is for `alice+lists@`; `None` when it is none.
+    #[must_use]
+    pub fn without_detail(&self, separator: char) -> Option<Self> {
+        let (local_part, _) = self.local_part.split_once(separator).filter(|(whole, _)| !whole.is_empty())?;
+        Some(Self { local_part: local_part.to_owned(), domain: self.domain.clone() })
     }
 }
 
 /// `atext` of RFC 5322 section 3.2.3, as RFC 6531 section 3.3 widens it.
-fn is_atext(c: char) -> bool {
+pub(crate) fn is_atext(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_utf8_non_ascii(c)
 }
 

@@ -6,23 +6,33 @@ fn settings() -> HeaderSettings {
     HeaderSettings { authserv_id: "mail.example.mil".to_owned(), max_size: 10_000, date: None, message_id: None }
 }
 
-fn filter_with(settings: HeaderSettings, message: &[u8], piece: usize) -> (Vec<u8>, HeaderSummary) {
-    let mut filter = HeaderFilter::new(settings);
-    let mut out = Vec::new();
+/// The whole message with its header section filtered, and the section.
+fn filter_with(settings: HeaderSettings, message: &[u8], piece: usize) -> (Vec<u8>, HeaderSection) {
+    let mut open = Some(HeaderFilter::new(settings));
+    let mut section = HeaderSection::default();
+    let mut body = Vec::new();
     for piece in message.chunks(piece) {
-        filter.push(piece, &mut out).unwrap();
+        match open.take().map(|filter| filter.push(piece).unwrap()) {
+            Some(Header::Open(filter)) => open = Some(filter),
+            Some(Header::Closed(whole, rest)) => {
+                section = whole;
+                body.extend_from_slice(rest);
+            }
+            None => body.extend_from_slice(piece),
+        }
     }
-    filter.finish(&mut out);
-    assert!(filter.is_in_body());
-    (out, filter.summary().clone())
+    if let Some(filter) = open {
+        section = filter.finish();
+    }
+    ([section.as_bytes(), &body].concat(), section)
 }
 
 fn filter(message: &str) -> (String, HeaderSummary) {
-    let (out, summary) = filter_with(settings(), message.as_bytes(), 1000);
+    let (out, section) = filter_with(settings(), message.as_bytes(), 1000);
     for piece in [1, 2, 7] {
-        assert_eq!(filter_with(settings(), message.as_bytes(), piece), (out.clone(), summary.clone()), "{message:?}");
+        assert_eq!(filter_with(settings(), message.as_bytes(), piece), (out.clone(), section.clone()), "{message:?}");
     }
-    (String::from_utf8(out).unwrap(), summary)
+    (String::from_utf8(out).unwrap(), section.summary().clone())
 }
 
 #[test]
@@ -112,8 +122,18 @@ fn what_is_no_header_gets_an_empty_line_first() {
 fn the_summary() {
     let message = "Received: from a\r\n by b\r\nRECEIVED: x\r\nFrom: a\r\nfrom : b\r\nMessage-Id: <1@x>\r\nDATE: now\r\n\
         X-Received: y\r\n\r\nReceived: body\r\nFrom: body\r\n";
-    let expected = HeaderSummary { received: 2, from: 2, date: true, message_id: true, removed: 0 };
+    let expected = HeaderSummary { received: 2, from: 2, date: true, message_id: true, ..HeaderSummary::default() };
     assert_eq!(filter(message).1, expected);
+    assert!(filter("dkim-signature: v=1\r\n\r\n").1.signed);
+    for (message, control) in [
+        ("X: a\0b\r\n\r\n", true),
+        ("X: a\x0bb\r\n\r\n", true),
+        ("X: a\r\n \x0cb\r\n\r\n", true),
+        ("X: a\x1eb\r\n\r\n", true),
+        ("X: \ta\x1b$B\r\n\r\na\0b", false),
+    ] {
+        assert_eq!(filter(message).1.control, control, "{message:?}");
+    }
     assert_eq!(filter("\r\nDate: body\r\n").1, HeaderSummary::default());
 }
 
@@ -137,9 +157,9 @@ fn missing_fields_are_added_before_the_body() {
     };
     for (message, expected) in cases {
         for piece in [1, 1000] {
-            let (out, summary) = filter_with(settings.clone(), message.as_bytes(), piece);
+            let (out, section) = filter_with(settings.clone(), message.as_bytes(), piece);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
-            assert_eq!(summary.date, message.starts_with("From: a\r\nDate"), "as it came, not as it goes");
+            assert_eq!(section.summary().date, message.starts_with("From: a\r\nDate"), "as it came, not as it goes");
         }
     }
 }
@@ -148,15 +168,50 @@ fn missing_fields_are_added_before_the_body() {
 fn the_header_section_is_bounded_and_the_body_is_not() {
     let limit = HeaderSettings { max_size: 100, ..settings() };
     for piece in [1, 10, 1000] {
-        let mut filter = HeaderFilter::new(limit.clone());
-        let mut out = Vec::new();
-        let results: Vec<_> = [b'x'; 101].chunks(piece).map(|octets| filter.push(octets, &mut out)).collect();
-        assert_eq!(results.last(), Some(&Err(HeaderTooLong(100))), "by {piece}");
-        assert!(filter.push(b"\r\n\r\n", &mut out).is_err(), "an error stays one");
-        assert_eq!(out, b"");
+        let mut filter = Ok(HeaderFilter::new(limit.clone()));
+        for octets in [b'x'; 101].chunks(piece) {
+            filter = match filter.unwrap().push(octets) {
+                Ok(Header::Open(filter)) => Ok(filter),
+                Ok(Header::Closed(..)) => panic!("no line has ended"),
+                Err(error) => Err(error),
+            };
+        }
+        assert_eq!(filter.err(), Some(HeaderTooLong(100)), "by {piece}");
 
         let message = [b"X: y\r\n\r\n".as_slice(), &[b'b'; 1000]].concat();
         assert_eq!(filter_with(limit.clone(), &message, piece).0, message);
+    }
+}
+
+#[test]
+fn an_author_takes_the_place_of_those_who_are_named() {
+    let alice = Mailbox::parse("alice@example.mil").unwrap();
+    let from = "From: <alice@example.mil>\r\n";
+    let id = "Message-ID: <1@mail.example.mil>\r\n";
+    let settings = HeaderSettings { message_id: Some("<1@mail.example.mil>".to_owned()), ..settings() };
+    let cases = [
+        ("From: b@x\r\nTo: c\r\n\r\nbody", format!("X-Original-From: b@x\r\nTo: c\r\n{from}{id}\r\nbody")),
+        (
+            "Sender: b\r\nTo: c\r\nFrom: b\r\n d\r\n",
+            format!("X-Original-Sender: b\r\nTo: c\r\nX-Original-From: b\r\n d\r\n{from}{id}"),
+        ),
+        ("From: b\r\nFROM: c\r\n\r\n", format!("X-Original-From: b\r\nX-Original-FROM: c\r\n{from}{id}\r\n")),
+        ("Subject: x\r\ntext", format!("Subject: x\r\n{from}{id}\r\ntext")),
+        ("\r\nFrom: body", format!("{from}{id}\r\nFrom: body")),
+        ("", format!("{from}{id}")),
+        ("Authentication-Results: mail.example.mil; none\r\nFrom: b\r\n", format!("X-Original-From: b\r\n{from}{id}")),
+        (
+            "From: b\r\nAuthentication-Results: mail.example.mil; none\r\nSender: c\r\n\r\n",
+            format!("X-Original-From: b\r\nX-Original-Sender: c\r\n{from}{id}\r\n"),
+        ),
+    ];
+    for (message, expected) in cases {
+        let (whole, section) = filter_with(settings.clone(), message.as_bytes(), 3);
+        let body = &whole[section.as_bytes().len()..];
+        let written = [section.with_author(&alice), body.to_vec()].concat();
+        assert_eq!(String::from_utf8(written.clone()).unwrap(), expected);
+        let (_, again) = filter_with(settings.clone(), &written, 1000);
+        assert_eq!(again.originators().unwrap().authors, std::slice::from_ref(&alice));
     }
 }
 

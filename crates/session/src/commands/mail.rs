@@ -55,10 +55,21 @@ impl Session {
         if mail.size.is_some_and(|size| size > self.policy.max_message_size) {
             return refuse(hello, replies::too_large(self.policy.max_message_size));
         }
-        let clearance = self.judgement.mail.clone();
-        match clearance.and_then(|clearance| clearance.permit(mail.reverse_path)) {
-            Err(refusal) => refuse(hello, replies::refusal(&refusal)),
+        let clearance = match self.judgement.mail.clone() {
+            Ok(clearance) => clearance,
+            Err(refusal) => return refuse(hello, replies::refusal(&refusal)),
+        };
+        let written = mail.reverse_path.clone();
+        let identity = clearance.identity().map(|identity| identity.principal.user_id.clone());
+        match clearance.permit(mail.reverse_path) {
+            Err(refusal) => {
+                tracing::info!(client = %self.client, identity, %written, reason = %refusal, "sender refused");
+                refuse(hello, replies::refusal(&refusal))
+            }
             Ok(permit) => {
+                if let Some(policy::Foreign { refusal, rewritten }) = permit.foreign() {
+                    tracing::info!(client = %self.client, identity, %written, reason = %refusal, rewritten, "foreign sender let through");
+                }
                 let envelope = Envelope {
                     reverse_path: permit.sender().clone(),
                     recipients: Vec::new(),

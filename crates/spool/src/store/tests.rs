@@ -65,7 +65,7 @@ impl Bench {
     async fn accept(&self, text: &[u8]) -> Result<MessageId, SpoolError> {
         let mut transaction = self.begin();
         transaction.write(text).await?;
-        transaction.commit().await
+        transaction.commit_with(Vec::new(), false).await
     }
 
     async fn change(&self, id: MessageId, change: Change) -> Result<(), SpoolError> {

@@ -84,7 +84,7 @@ impl Bench {
         let shared = self.spool.shared();
         let mut transaction = Transaction::new(shared.store.clone(), shared.clock, envelope, String::new());
         transaction.write(text.as_bytes()).await.unwrap();
-        transaction.commit().await.unwrap()
+        transaction.commit_with(Vec::new(), false).await.unwrap()
     }
 
     pub(super) fn run(&mut self, courier: Courier) {

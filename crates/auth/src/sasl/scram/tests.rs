@@ -11,7 +11,7 @@ const SERVER_NONCE: &str = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
 const BINDING: ChannelBinding = ChannelBinding([7; 32]);
 
 fn right() -> PasswordMatch {
-    let person = Person { user_id: "user".to_owned(), addresses: Vec::new() };
+    let person = Person { user_id: "user".to_owned(), addresses: Vec::new(), send_as: Vec::new() };
     PasswordMatch::Right { person, allowance: Allowance::Allowed }
 }
 

@@ -17,7 +17,7 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
     assert!(matches!(bench.accept(&text(2, 5_000)).await, Err(SpoolError::Full)));
     let mut large = bench.begin();
     assert!(matches!(large.write(&text(3, 200_000)).await, Err(SpoolError::Full)));
-    assert!(matches!(large.commit().await, Err(SpoolError::Broken)));
+    assert!(matches!(large.commit_with(Vec::new(), false).await, Err(SpoolError::Broken)));
     let crashed = after_a_crash(&bench).await;
     assert_eq!(crashed.store().usage().messages, 1);
     assert_eq!(crashed.text(kept).await.unwrap(), text(1, 5_000));
@@ -78,7 +78,10 @@ async fn after_a_failed_sync_nothing_unsynced_is_trusted() {
     // The kernel would call the next sync of the same file a success.
     let next = accept_in_time(&bench, &text(4, 5_000)).await;
     assert_eq!(bench.segments(), [1, 2]);
-    assert!(matches!(open.commit().await, Err(SpoolError::Io(_))), "a piece of it may never have reached the disk");
+    assert!(
+        matches!(open.commit_with(Vec::new(), false).await, Err(SpoolError::Io(_))),
+        "a piece of it may never have reached the disk"
+    );
     let crashed = after_a_crash(&bench).await;
     assert_eq!(crashed.store().usage().messages, 2);
     assert_eq!(crashed.text(kept).await.unwrap(), text(1, 5_000));
@@ -152,7 +155,7 @@ async fn a_real_full_disk() {
         let mut transaction = Transaction::new(store.clone(), Clock::start(), envelope(), String::new());
         let written = transaction.write(&text(ids.len(), 50_000)).await;
         match written {
-            Ok(()) => match transaction.commit().await {
+            Ok(()) => match transaction.commit_with(Vec::new(), false).await {
                 Ok(id) => ids.push(id),
                 Err(error) => break error,
             },

@@ -34,7 +34,7 @@ async fn messages_written_at_the_same_time_do_not_mix() {
         }
     }
     for (seed, writer) in writers.into_iter().enumerate() {
-        let id = writer.commit().await.unwrap();
+        let id = writer.commit_with(Vec::new(), false).await.unwrap();
         let expected: Vec<u8> = (0..40).flat_map(|piece| text(seed * 1000 + piece, 9_000)).collect();
         assert!(bench.text(id).await.unwrap() == expected);
     }
@@ -94,7 +94,7 @@ async fn messages_at_the_same_time_share_their_sync() {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..500 {
         let transaction = bench.begin();
-        tasks.spawn(transaction.commit());
+        tasks.spawn(transaction.commit_with(Vec::new(), false));
     }
     while let Some(committed) = tasks.join_next().await {
         committed.unwrap().unwrap();
@@ -117,7 +117,7 @@ async fn a_write_given_up_half_way_breaks_the_transaction() {
         assert!(write.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
     }
     assert!(matches!(transaction.write(b"more").await, Err(SpoolError::Broken)));
-    assert!(matches!(transaction.commit().await, Err(SpoolError::Broken)));
+    assert!(matches!(transaction.commit_with(Vec::new(), false).await, Err(SpoolError::Broken)));
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn ids_go_on_after_the_last_one_even_when_the_log_is_empty() {
     let mut bench = Bench::new(SEGMENT).await;
     let far = MessageId::from_raw((1 << 54) + 7);
     let transaction = Transaction::with_id(far, bench.store().clone(), Clock::start(), envelope(), String::new());
-    bench.done(transaction.commit().await.unwrap()).await;
+    bench.done(transaction.commit_with(Vec::new(), false).await.unwrap()).await;
     for _ in 0..3 {
         bench.reopen().await;
         let id = bench.accept(b"next").await.unwrap();

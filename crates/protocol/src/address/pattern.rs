@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use protocol::{Domain, Mailbox};
+use super::{Domain, Mailbox};
 use serde::Deserialize;
 
 /// One address, a domain, or what lies below a domain.
@@ -50,12 +50,13 @@ impl TryFrom<String> for MailPattern {
 
 impl MailPattern {
     /// Whether this mailbox is meant.
+    #[must_use]
     pub fn holds(&self, mailbox: &Mailbox) -> bool {
         Self::holding(mailbox).any(|pattern| pattern == *self)
     }
 
     /// Every pattern that holds the mailbox, the narrowest first.
-    pub(crate) fn holding(mailbox: &Mailbox) -> impl Iterator<Item = Self> {
+    pub fn holding(mailbox: &Mailbox) -> impl Iterator<Item = Self> {
         let domain = mailbox.domain();
         let parents = domain.as_str().match_indices('.').map(|(at, _)| at.saturating_add(1));
         let parents = parents.filter(|_| !domain.is_literal()).filter_map(|at| domain.as_str().get(at..));
