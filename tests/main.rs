@@ -16,3 +16,4 @@ mod t09_revocation;
 mod t10_directories;
 mod t11_policy;
 mod t12_sasl;
+mod t14_explain;

@@ -1,9 +1,10 @@
 //! Who a client turned out to be.
 
 use protocol::Mailbox;
+use serde::{Deserialize, Serialize};
 
 /// A person that a directory named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
     /// The directory's user id, as it spells it.
     pub user_id: String,
