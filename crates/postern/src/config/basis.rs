@@ -24,23 +24,22 @@ pub(super) fn of(settings: &Table, listener: &str) -> Basis {
     let of_part = |part: Option<&Value>, key: &str| part.and_then(|part| text(part, key)).map(str::to_owned);
     let directory = |name: Option<String>, others: &[&str]| {
         let left_out = [&DIRECTORY_TUNING, others].concat();
-        checksum(table("directory", name.as_deref()).map(|directory| without(directory, &left_out)).as_slice())
+        table("directory", name.as_deref()).map(|directory| without(directory, &left_out))
     };
+    let named = |kind: &str| table(kind, of_part(part("password"), kind).as_deref()).cloned();
     let trust = table("trust", of_part(part("certificate"), "trust").as_deref());
     let lists = ["crl", "ocsp"].iter().filter_map(|key| settings.get(*key)?.as_table().cloned());
-    let trust: Vec<Table> = trust.map(|trust| without(trust, &TRUST_RULES)).into_iter().collect();
-    let lists = lists.take(if trust.is_empty() { 0 } else { usize::MAX });
-    let forward = table("forward", of_part(part("password"), "forward").as_deref());
+    let trust = trust.map(|trust| without(trust, &TRUST_RULES));
+    let lists = lists.filter(|_| trust.is_some()).map(Some);
+    let trust: Vec<Option<Table>> = std::iter::once(trust.clone()).chain(lists).collect();
+    let passwords = directory(of_part(part("password"), "directory"), &[CERTIFICATE_QUERY, RECIPIENT_QUERY]);
     let recipients = table("recipients", text(listener, "recipients"));
     let of_recipients = recipients.and_then(|table| table.get("directory")?.as_str()).map(str::to_owned);
     Basis {
-        trust: checksum(&trust.into_iter().chain(lists).collect::<Vec<_>>()),
-        owners: directory(of_part(part("certificate"), "directory"), &[SMTP_AUTH_QUERY, RECIPIENT_QUERY]),
-        passwords: match forward {
-            Some(forward) => checksum(std::slice::from_ref(forward)),
-            None => directory(of_part(part("password"), "directory"), &[CERTIFICATE_QUERY, RECIPIENT_QUERY]),
-        },
-        recipients: directory(of_recipients, &[CERTIFICATE_QUERY, SMTP_AUTH_QUERY]),
+        trust: checksum(&trust),
+        owners: checksum(&[directory(of_part(part("certificate"), "directory"), &[SMTP_AUTH_QUERY, RECIPIENT_QUERY])]),
+        passwords: checksum(&[passwords, named("forward"), named("oauth")]),
+        recipients: checksum(&[directory(of_recipients, &[CERTIFICATE_QUERY, SMTP_AUTH_QUERY])]),
     }
 }
 
@@ -57,14 +56,14 @@ fn without(table: &Table, keys: &[&str]) -> Table {
 }
 
 /// Of the values, however they are laid out in the file; nothing for nothing.
-fn checksum(tables: &[Table]) -> String {
-    if tables.is_empty() {
+fn checksum(tables: &[Option<Table>]) -> String {
+    if tables.iter().all(Option::is_none) {
         return String::new();
     }
     let mut checksum = crc32fast::Hasher::new();
     for table in tables {
         // Tables are sorted by key.
-        checksum.update(table.to_string().as_bytes());
+        checksum.update(table.as_ref().map(ToString::to_string).unwrap_or_default().as_bytes());
         checksum.update(&[0]);
     }
     format!("{:08x}", checksum.finalize())
@@ -80,6 +79,7 @@ mod tests {
         [directory.d]\nkind = \"ldap\"\ntimeout = \"5s\"\n\
         certificate_query = { filter = \"(cn={cn})\" }\nsmtp_auth_query = { filter = \"(uid={u})\" }\n\
         [forward.f]\nservers = [\"a\"]\n\
+        [oauth.o]\nissuer = \"i\"\n\
         [authentication.p]\ncertificate = { trust = \"t\", directory = \"d\" }\npassword = { directory = \"d\" }\n\
         [recipients.r]\naccept = [\"example.mil\"]\ndirectory = \"d\"\n\
         [[listener]]\nname = \"l\"\nauthentication = \"p\"\nrecipients = \"r\"\n\
@@ -117,6 +117,11 @@ mod tests {
             ("(uid={u})", "(mail={u})", [false, false, true, false]),
             ("\"ldap\"", "\"active-directory\"", [false, true, true, true]),
             ("password = { directory = \"d\" }", "password = { forward = \"f\" }", [false, false, true, false]),
+            (
+                "password = { directory = \"d\" }",
+                "password = { directory = \"d\", oauth = \"o\" }",
+                [false, false, true, false],
+            ),
             ("\ndirectory = \"d\"\n", "\n", [false, false, false, true]),
         ] {
             assert_eq!(changed(from, to), expected, "{from} becomes {to}");
