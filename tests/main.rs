@@ -17,3 +17,4 @@ mod t10_directories;
 mod t11_policy;
 mod t12_sasl;
 mod t13_senders;
+mod t14_explain;

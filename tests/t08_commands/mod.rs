@@ -53,7 +53,7 @@ async fn check() {
 }
 
 /// A PKI in which nothing depends on the day.
-fn timeless(world: &World) {
+pub(crate) fn timeless(world: &World) {
     let day = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(days * 24 * 60 * 60);
     let (y2020, y2021, y2023, y2049) = (day(18_262), day(18_628), day(19_358), day(28_855));
     let authority = |name: &str, serial: u8, below| Template {
@@ -69,6 +69,7 @@ fn timeless(world: &World) {
     };
     issue("alice", 0x0a, card(ALICE).valid(y2020, y2049));
     issue("expired", 0x0b, card(ALICE).valid(y2020, y2021));
+    issue("several", 0x0e, card(Holder { common_name: "FOE.HENRY.H.1234567895", ..ALICE }).valid(y2020, y2049));
     issue("nobody", 0x0c, card(Holder { common_name: "NIX.NEMO.N.9999999999", ..ALICE }).valid(y2020, y2049));
     let revoked = issue("revoked", 0x0d, card(ALICE).valid(y2020, y2049));
     let lost = Revoked { serial: revoked.serial, at: y2021, reason: Some(KEY_COMPROMISE) };

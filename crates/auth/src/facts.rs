@@ -1,14 +1,17 @@
 //! The facts of a session: plain data that `policy` judges. Gathered by the session and by [`crate::Profile`]; written
-//! by hand in tables and in `postern explain`.
+//! by hand in tables and in `postern explain`; kept in the log, from where the same judgement can be asked again.
+
+use std::borrow::Cow;
 
 pub use directory::WrongPassword;
 use pki::{PathError, Revocation};
+use serde::{Deserialize, Serialize};
 
 use crate::principal::Principal;
 use crate::rules::Mechanism;
 
 /// Everything a judgement rests on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// How the bytes travel.
     pub transport: Transport,
@@ -19,7 +22,8 @@ pub struct Facts {
 }
 
 /// The connection under SMTP.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// No TLS (yet).
     Plain,
@@ -28,20 +32,22 @@ pub enum Transport {
 }
 
 /// A TLS session as the Received line and the log name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsFact {
     /// `TLSv1.3`
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     /// `TLS_AES_256_GCM_SHA384`
-    pub cipher: &'static str,
+    pub cipher: Cow<'static, str>,
     /// TLS from the first byte (RFC 8314 section 3.3), not by STARTTLS.
     pub implicit: bool,
     /// An exchange can be bound to it (RFC 9266).
+    #[serde(default)]
     pub channel_binding: bool,
 }
 
 /// The client's certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CertificateFact {
     /// The handshake did not ask, or there was none.
     NotRequested,
@@ -52,7 +58,7 @@ pub enum CertificateFact {
 }
 
 /// A certificate after everything was asked about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresentedCertificate {
     /// Subject, RFC 4514; a placeholder when the certificate could not be read.
     pub subject: String,
@@ -69,7 +75,8 @@ pub struct PresentedCertificate {
 }
 
 /// The outcome of a certificate query.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum QueryFact {
     /// No directory is named beside the trust, or an earlier fact made the question idle.
     NotAsked,
@@ -84,7 +91,8 @@ pub enum QueryFact {
 }
 
 /// The newest AUTH exchange.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Attempt {
     /// No AUTH yet.
     None,
@@ -107,7 +115,8 @@ pub enum Attempt {
 }
 
 /// What became of a password, or of a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PasswordFact {
     /// It is this person's.
     Right(Principal),
@@ -122,7 +131,8 @@ pub enum PasswordFact {
 }
 
 /// May this person use SMTP AUTH?
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AllowanceFact {
     /// No allowance query is configured, or the password was not right.
     NotAsked,

@@ -1,15 +1,17 @@
 //! Who a client turned out to be.
 
 use protocol::{MailPattern, Mailbox};
+use serde::{Deserialize, Serialize};
 
 /// A person that a directory named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
     /// The directory's user id, as it spells it.
     pub user_id: String,
     /// The addresses this person may send as.
     pub addresses: Vec<Mailbox>,
     /// What else this person may send as: shared mailboxes, lists, whole domains. They name nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub send_as: Vec<MailPattern>,
 }
 

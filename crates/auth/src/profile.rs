@@ -235,6 +235,11 @@ impl Profile {
         Examination { presented: facts, steps, holds_until: verdict.valid_until }
     }
 
+    /// Whether the owner of such a certificate is looked for.
+    pub fn asks_for_owner(&self, facts: &PresentedCertificate) -> bool {
+        self.certificate.as_ref().is_some_and(|certificate| certificate.directory.is_some()) && self.asks(facts)
+    }
+
     /// A directory is not asked about what is refused whatever it says.
     fn asks(&self, facts: &PresentedCertificate) -> bool {
         let unknown = self.rules.certificate.as_ref().map(|rules| rules.on_unknown_status);

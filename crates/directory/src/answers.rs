@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Somebody the directory knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
@@ -59,7 +61,8 @@ pub enum RecipientMatch {
 }
 
 /// Why a password did not do: alike to the client, apart in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum WrongPassword {
     /// The person exists.
     Mismatch,

@@ -10,17 +10,19 @@ pub(crate) mod write;
 use std::borrow::Cow;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// Why some bytes are not the certificate, list or key they should be: the ASN.1 field, and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct Malformed {
-    field: &'static str,
+    field: Cow<'static, str>,
     problem: Cow<'static, str>,
 }
 
 impl Malformed {
     pub(crate) fn new(field: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
-        Self { field, problem: problem.into() }
+        Self { field: field.into(), problem: problem.into() }
     }
 }
 

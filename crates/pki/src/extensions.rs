@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::der::{self, Malformed, Reader, tag};
 use crate::general_name::GeneralName;
 use crate::name::Name;
@@ -55,7 +57,7 @@ pub(crate) struct BasicConstraints {
 }
 
 /// RFC 5280 section 4.2.1.3: a set of bits, bit 0 (digitalSignature) first.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyUsage(u16);
 
 impl KeyUsage {

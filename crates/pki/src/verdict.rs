@@ -1,5 +1,7 @@
 //! What judging a certificate comes to: a path or why there is none, its revocation, and the steps that led there.
 
+use serde::{Deserialize, Serialize};
+
 use crate::certificate::Certificate;
 use crate::der::Malformed;
 use crate::extensions::KeyUsage;
@@ -36,7 +38,8 @@ pub struct ValidPath {
 }
 
 /// Why there is no valid path. Where several paths were tried, the one that came furthest.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum PathError {
     /// Validity ended.
@@ -137,7 +140,8 @@ pub enum PathError {
 }
 
 /// Whether anything in the path was revoked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Revocation {
     /// The trust's `revocation` is empty, or there is no path.
     NotChecked,
@@ -164,7 +168,8 @@ pub enum Revocation {
 }
 
 /// Why it can't be told whether a certificate is revoked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum UnknownStatus {
     /// No list covers the certificate.
@@ -235,7 +240,8 @@ impl UnknownStatus {
 }
 
 /// `CRLReason` (RFC 5280 section 5.3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the RFC's own names, and it says what they mean")]
 pub enum RevocationReason {

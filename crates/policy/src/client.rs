@@ -3,12 +3,15 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 /// RFC 1035 section 2.3.4, octets.
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
 /// A host's name in lower case, without a dot at its end.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct HostName(String);
 
 impl HostName {
@@ -35,6 +38,14 @@ impl HostName {
     }
 }
 
+impl TryFrom<String> for HostName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("{text:?} is not a host's name: write mail.example.mil"))
+    }
+}
+
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -42,7 +53,8 @@ impl fmt::Display for HostName {
 }
 
 /// What is known of a client's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Naming {
     /// Nothing depends on it.
     NotAsked,

@@ -48,6 +48,21 @@ pub enum AuthOffer {
     Refused(Refusal),
 }
 
+impl AuthOffer {
+    /// The mechanism of this name, if an exchange with it may lead to anything.
+    pub fn mechanism(&self, name: &str) -> Result<Mechanism, Refusal> {
+        match self {
+            Self::Refused(refusal) => Err(refusal.clone()),
+            Self::Mechanisms(offered) => {
+                let mechanism = name.parse().map_err(|_| Refusal::MechanismNotOffered)?;
+                // Whether EXTERNAL is refused for good or for now is the judgement's to say.
+                let judged = mechanism == Mechanism::External || offered.contains(&mechanism);
+                if judged { Ok(mechanism) } else { Err(Refusal::MechanismNotOffered) }
+            }
+        }
+    }
+}
+
 /// One question on the way to the verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::flow::MailFlowPolicy;
 use crate::judgement::{Effect, Question, Step, Steps};
 use crate::permit::{Permit, Reach};
@@ -27,7 +29,8 @@ pub struct RecipientFacts {
 }
 
 /// What a directory says of a recipient.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DirectoryFact {
     /// It was not asked.
     NotAsked,

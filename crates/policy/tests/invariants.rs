@@ -25,8 +25,8 @@ fn person(user_id: &str) -> Principal {
 
 fn transports() -> Vec<Transport> {
     let tls = |implicit, channel_binding| {
-        let cipher = "TLS13_AES_256_GCM_SHA384";
-        Transport::Tls(TlsFact { version: "TLSv1.3", cipher, implicit, channel_binding })
+        let cipher = "TLS13_AES_256_GCM_SHA384".into();
+        Transport::Tls(TlsFact { version: "TLSv1.3".into(), cipher, implicit, channel_binding })
     };
     vec![Transport::Plain, tls(false, true), tls(true, false)]
 }

@@ -37,7 +37,17 @@ pub(crate) enum Command {
     /// Needs no configuration and no other server, and talks to nobody but this machine.
     Demo(Demo),
     /// Explain what the gateway would decide, and why: each question, its answer, and the verdict.
+    ///
+    /// With --session, a session of the log: event by event, what was said then beside what would be said now. Exits with
+    /// 0 when every reply is the same, with 2 when one would differ, with 3 when the log cannot tell.
     Explain(Explain),
+    /// Judge the sessions of a log again, under another configuration, and list those that would change.
+    ///
+    /// Each session's facts, as the log keeps them (`[log] facts`), go through the same judgement under the configuration
+    /// that is named. Recipients within an hour are counted anew, from the log's begin. Directories, trusts and servers whose
+    /// settings are others now are not asked unless --live says so, and passwords never are. Exits with 0 when nothing
+    /// would change, with 2 when something would, with 3 when nothing is known to change and some sessions cannot be told.
+    Simulate(Simulate),
     /// Look at certificates: what is in them, and whether they would be accepted.
     #[command(subcommand)]
     Certificate(CertificateCommand),
@@ -270,15 +280,51 @@ pub(crate) struct Demo {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The log, as lines of JSON; `-` is standard input. May be named several times, the oldest first.
+    #[arg(long, value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) log: Vec<PathBuf>,
+    /// Ask lists, responders, directories and DNS where the log cannot tell, about each session's instant or that of --at.
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// As if everybody were asked at this instant: 2026-11-24T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = instant, requires = "live")]
+    pub(crate) at: Option<pki::Time>,
+    /// Sessions that are listed one by one.
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// Print a line of JSON for each session that would change or cannot be told, and a summary.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) config: ConfigFile,
     /// The listener's name.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) listener: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "session")]
+    pub(crate) listener: Option<String>,
     /// The client's address.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) client: IpAddr,
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "session")]
+    pub(crate) client: Option<IpAddr>,
+    /// A session of the log, by the id that each of its lines has.
+    #[arg(long, value_name = "ID", requires = "log", conflicts_with_all = ["listener", "client", "client_name", "certificate", "user", "sender", "recipient", "without_tls", "compare"])]
+    pub(crate) session: Option<session::SessionId>,
+    /// The log, as lines of JSON; `-` is standard input. May be named several times.
+    #[arg(long, value_name = "FILE", requires = "session", value_hint = ValueHint::FilePath)]
+    pub(crate) log: Vec<PathBuf>,
+    /// Ask lists, responders, directories and DNS again, about the session's instant or that of --at.
+    #[arg(long, requires = "session")]
+    pub(crate) live: bool,
+    /// As if it were this instant: 2026-11-24T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) at: Option<pki::Time>,
+    /// The same under this configuration too. Exits with 0 when both decide alike, with 2 when they do not.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) compare: Option<PathBuf>,
     /// Suppose that DNS confirms this name of the client's address; looked up when absent and needed.
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     pub(crate) client_name: Option<policy::HostName>,

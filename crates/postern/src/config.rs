@@ -5,6 +5,7 @@ pub(crate) mod document;
 pub(crate) mod problem;
 pub(crate) mod settings;
 mod assembly;
+mod basis;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +50,7 @@ pub(crate) struct ListenerPlan {
     pub(crate) groups: SenderGroups,
     pub(crate) max_connections: u32,
     pub(crate) recipients: Option<session::Recipients>,
+    pub(crate) basis: session::Basis,
     pub(crate) profile: Option<Arc<auth::Profile>>,
     pub(crate) tls: TlsContext,
 }
@@ -79,6 +81,14 @@ pub(crate) fn read(file: &Path) -> Reading {
         let mut assembly = assembly::Assembly::new(&place, &document.struck);
         let configuration = assembly.build(settings);
         problems.extend(assembly.into_problems());
+        configuration
+    });
+    let configuration = configuration.map(|mut configuration| {
+        // It was read once already; what cannot be read leads to no configuration.
+        let settings: toml::Table = text.parse().unwrap_or_default();
+        for listener in &mut configuration.listeners {
+            listener.basis = basis::of(&settings, &listener.name);
+        }
         configuration
     });
     problems.sort_by_key(Problem::place);

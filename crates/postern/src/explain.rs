@@ -1,5 +1,9 @@
 //! `postern explain`: gathers the facts that a session would, asks the same judgement, and prints every step.
 
+mod replayed;
+
+use std::net::IpAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,38 +24,65 @@ use crate::config::ListenerPlan;
 use crate::run;
 use crate::table::table;
 
+pub(crate) use replayed::rules;
+
 /// A reason why nothing can be explained.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) fn explain(arguments: &Explain) -> ExitCode {
-    // Read before the configuration's folder is entered: this path is the shell's.
+    if let Some(id) = arguments.session {
+        let Explain { log, config, live, at, .. } = arguments;
+        return replayed::explain(&replayed::Asked { id, log, config, live: *live, at: *at });
+    }
+    // Read before the configuration's folder is entered: these paths are the shell's.
     let chain = match read_chain(arguments) {
         Ok(chain) => chain,
         Err(error) => return fail(&error),
     };
-    let (_, configuration) = match run::load(&arguments.config.config) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
+    let compared = match arguments.compare.as_ref().map(|file| run::absolute(file)).transpose() {
+        Ok(compared) => compared,
+        Err(problem) => return run::refuse(&[problem]),
     };
-    let listeners: Vec<String> = configuration.listeners.iter().map(|listener| listener.name.clone()).collect();
-    let Some(listener) = configuration.listeners.into_iter().find(|listener| listener.name == arguments.listener)
-    else {
-        let there_are = listeners.join(", ");
-        return fail(&format!("there is no listener {:?}; there are: {there_are}", arguments.listener).into());
-    };
-    let names = configuration.names;
-    run::block_on(async move {
-        let client = client(&listener, arguments, names.as_ref()).await;
-        match Explanation::new(&listener, &client, arguments, chain).await {
-            Ok(explanation) => explanation.print(),
-            Err(error) => fail(&error),
-        }
+    run::block_on(async {
+        let explained = match Explanation::under(&arguments.config.config, arguments, chain.clone()).await {
+            Ok(explained) => explained,
+            Err(code) => return code,
+        };
+        let Some(file) = compared else { return explained.print() };
+        println!("Under {}:\n", arguments.config.config.display());
+        explained.print();
+        let other = match Explanation::under(&file, arguments, chain).await {
+            Ok(other) => other,
+            Err(code) => return code,
+        };
+        println!("\nUnder {}:\n", file.display());
+        other.print();
+        compare(&explained.verdict(), &other.verdict())
     })
 }
 
+/// Exits with 0 when both decide alike.
+fn compare(one: &[(&'static str, String)], other: &[(&'static str, String)]) -> ExitCode {
+    if one == other {
+        println!("\nBoth decide alike.");
+        return ExitCode::SUCCESS;
+    }
+    println!("\nWhat differs:");
+    for (question, answer) in one {
+        let others = other.iter().find(|(asked, _)| asked == question).map_or("not asked", |(_, answer)| answer);
+        if answer != others {
+            println!("  {question:<9}{answer}\n  {:<9}{others}", "becomes");
+        }
+    }
+    for (question, answer) in other.iter().filter(|(asked, _)| !one.iter().any(|(question, _)| question == asked)) {
+        println!("  {question:<9}not asked\n  {:<9}{answer}", "becomes");
+    }
+    ExitCode::from(2)
+}
+
 /// The client with its names, as far as they matter.
-async fn client(listener: &ListenerPlan, arguments: &Explain, names: Option<&Names>) -> Client {
-    let unnamed = Client::unnamed(arguments.client);
+async fn client(listener: &ListenerPlan, address: IpAddr, arguments: &Explain, names: Option<&Names>) -> Client {
+    let unnamed = Client::unnamed(address);
     let naming = match (&arguments.client_name, names) {
         (Some(name), _) => Naming::Confirmed(vec![name.clone()]),
         (None, Some(names)) if listener.groups.needs_name(unnamed.address) => names.of(unnamed.address).await,
@@ -88,6 +119,24 @@ struct Explanation {
 }
 
 impl Explanation {
+    /// What this configuration says; what is wrong with it has been told.
+    async fn under(
+        file: &Path,
+        arguments: &Explain,
+        chain: Option<Vec<CertificateDer<'static>>>,
+    ) -> Result<Self, ExitCode> {
+        let (_, configuration) = run::load(file)?;
+        let (Some(name), Some(address)) = (&arguments.listener, arguments.client) else {
+            return Err(fail(&"a listener and a client are needed".into()));
+        };
+        let Some(listener) = configuration.listeners.iter().find(|listener| listener.name == *name) else {
+            let listeners: Vec<&str> = configuration.listeners.iter().map(|listener| listener.name.as_str()).collect();
+            return Err(fail(&format!("there is no listener {name:?}; there are: {}", listeners.join(", ")).into()));
+        };
+        let client = client(listener, address, arguments, configuration.names.as_ref()).await;
+        Self::new(listener, &client, arguments, chain).await.map_err(|error| fail(&error))
+    }
+
     async fn new(
         listener: &ListenerPlan,
         client: &Client,
@@ -99,10 +148,11 @@ impl Explanation {
         let no_rules = session::no_rules();
         let rules = listener.profile.as_ref().map_or(no_rules, |profile| &profile.rules);
         let asked = policy.verify_client_certificate && rules.certificate.is_some() && !arguments.without_tls;
+        let at = arguments.at.unwrap_or_else(pki::Time::now);
         let mut steps = Vec::new();
         let certificate = match (&listener.profile, chain) {
             (Some(profile), Some(chain)) if asked => {
-                let asked = profile.certificate(&chain, pki::Time::now()).await;
+                let asked = profile.certificate(&chain, at).await;
                 steps.extend(asked.steps);
                 CertificateFact::Presented(Box::new(asked.presented))
             }
@@ -113,7 +163,7 @@ impl Explanation {
             (Some(profile), Some(user)) => {
                 let first = rules.password.as_ref().and_then(|password| password.mechanisms.first().copied());
                 let mechanism = arguments.mechanism.or(first).unwrap_or(Mechanism::Plain);
-                let (attempt, asked) = profile.explain_presumption(mechanism, user, pki::Time::now()).await;
+                let (attempt, asked) = profile.explain_presumption(mechanism, user, at).await;
                 steps.extend(asked);
                 attempt
             }
@@ -122,8 +172,8 @@ impl Explanation {
         let transport = match arguments.without_tls {
             true => Transport::Plain,
             false => Transport::Tls(TlsFact {
-                version: "any version",
-                cipher: "any cipher",
+                version: "any version".into(),
+                cipher: "any cipher".into(),
                 implicit: listener.implicit_tls == ListenerTls::Implicit,
                 channel_binding: true,
             }),
@@ -154,7 +204,7 @@ impl Explanation {
     }
 
     /// Exits with 0 when mail would go on.
-    fn print(self) -> ExitCode {
+    fn print(&self) -> ExitCode {
         println!("{}\n", self.heading);
         let mut table = table();
         table.set_header(["question", "answer", "what follows"]);
@@ -168,32 +218,42 @@ impl Explanation {
             self.steps.iter().for_each(|step| println!("  {step}"));
             println!();
         }
-        println!("session  {}\nAUTH     {}", self.standing(), self.auth());
-        match &self.mail {
-            Ok(permitted) => println!("MAIL     permitted {permitted}"),
-            Err(refusal) => println!("MAIL     {}", said(refusal)),
+        for (question, answer) in self.verdict() {
+            println!("{question:<9}{answer}");
         }
-        let refused = match self.recipient.as_ref().map(|judgement| &judgement.verdict) {
-            None => false,
-            Some(RecipientVerdict::Refused(refusal)) => {
-                println!("RCPT     {}", said(refusal));
-                true
-            }
-            Some(RecipientVerdict::Accepted | RecipientVerdict::AskDirectory) => {
-                println!("RCPT     accepted");
-                false
-            }
-        };
-        match &self.author {
-            None => {}
-            Some(Ok(accepted)) => println!("DATA     accepted{accepted}"),
-            Some(Err(refusal)) => println!("DATA     {}", said(refusal)),
-        }
-        let refused = refused || matches!(self.author, Some(Err(_)));
         if self.policy.serves() {
             println!("limits   {}", limits(&self.policy));
         }
-        if self.mail.is_err() || refused { ExitCode::from(2) } else { ExitCode::SUCCESS }
+        if self.refuses() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+    }
+
+    fn refuses(&self) -> bool {
+        let recipient = self.recipient.as_ref().map(|judgement| &judgement.verdict);
+        self.mail.is_err()
+            || matches!(recipient, Some(RecipientVerdict::Refused(_)))
+            || matches!(self.author, Some(Err(_)))
+    }
+
+    /// What is decided, by what it is decided about.
+    fn verdict(&self) -> Vec<(&'static str, String)> {
+        let mail = match &self.mail {
+            Ok(permitted) => format!("permitted {permitted}"),
+            Err(refusal) => said(refusal),
+        };
+        let mut verdict = vec![("session", self.standing()), ("AUTH", self.auth()), ("MAIL", mail)];
+        match self.recipient.as_ref().map(|judgement| &judgement.verdict) {
+            None => {}
+            Some(RecipientVerdict::Refused(refusal)) => verdict.push(("RCPT", said(refusal))),
+            Some(RecipientVerdict::Accepted | RecipientVerdict::AskDirectory) => {
+                verdict.push(("RCPT", "accepted".to_owned()));
+            }
+        }
+        match &self.author {
+            None => {}
+            Some(Ok(accepted)) => verdict.push(("DATA", format!("accepted{accepted}"))),
+            Some(Err(refusal)) => verdict.push(("DATA", said(refusal))),
+        }
+        verdict
     }
 
     fn standing(&self) -> String {

@@ -87,7 +87,8 @@ impl Gateway {
                 configuration.state_dir,
             ),
         };
-        let server = gateway.server(configuration.limits, configuration.trace, configuration.names);
+        let server =
+            gateway.server(configuration.limits, configuration.trace, configuration.log.facts, configuration.names);
         gateway.listen(configuration.listeners, &server).await?;
         Ok(gateway)
     }
@@ -96,12 +97,14 @@ impl Gateway {
         &self,
         limits: session::Limits,
         trace: session::TraceSettings,
+        facts: session::KeptFacts,
         names: Option<session::Names>,
     ) -> Arc<Server> {
         Arc::new(Server {
             hostname: self.hostname.clone(),
             limits,
             trace,
+            facts,
             spool: self.spool.clone(),
             connections: Arc::clone(&self.connections),
             hours: Arc::clone(&self.hours),
@@ -156,7 +159,12 @@ impl Gateway {
         if configuration.state_dir != self.state_dir {
             return Err(GatewayError::NeedsRestart("state_dir"));
         }
-        let server = self.server(configuration.limits.clone(), configuration.trace, configuration.names);
+        let server = self.server(
+            configuration.limits.clone(),
+            configuration.trace,
+            configuration.log.facts,
+            configuration.names,
+        );
         self.listen(configuration.listeners, &server).await?;
         self.stop_timeout = configuration.limits.stop_timeout;
         self.spool.use_courier(configuration.courier);
@@ -207,6 +215,7 @@ fn serving(plan: &ListenerPlan, server: &Arc<Server>) -> Serving {
         groups: plan.groups.clone(),
         max_connections: plan.max_connections,
         recipients: plan.recipients.clone(),
+        basis: plan.basis.clone(),
         profile: plan.profile.clone(),
         tls: plan.tls.clone(),
         server: Arc::clone(server),

@@ -23,7 +23,8 @@ pub(crate) fn start(settings: &LogSettings) {
     // A second start in one process keeps the first's settings.
     let _ = match (settings.format, terminal) {
         (LogFormat::Json, _) | (LogFormat::Auto, false) => {
-            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+            // The span is the session, whose id each of its lines has.
+            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
         }
         (LogFormat::Text, _) | (LogFormat::Auto, true) => lines.with_ansi(terminal).try_init(),
     };

@@ -1,10 +1,12 @@
 //! The binary: command line, configuration, and the building, starting, reloading and stopping of the parts.
 
 mod demo_command;
+mod simulate;
 mod explain;
 mod certificate;
 mod directory_command;
 mod crl;
+mod session_log;
 mod run;
 mod small_commands;
 mod gateway;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Check(check) => run::check(&check.config.config, check.connect),
         Command::Demo(demo) => demo_command::demo(&demo),
         Command::Explain(explain) => explain::explain(&explain),
+        Command::Simulate(simulate) => simulate::simulate(&simulate),
         Command::Certificate(command) => certificate::certificate(&command),
         Command::Crl(command) => crl::crl(&command),
         Command::Directory(command) => directory_command::directory(&command),

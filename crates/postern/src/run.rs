@@ -73,15 +73,21 @@ pub(crate) fn refuse(problems: &[Problem]) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The file's whole name, however folders change.
+pub(crate) fn absolute(file: &Path) -> Result<PathBuf, Problem> {
+    file.canonicalize().map_err(|error| unreadable(file, &error))
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Problem {
+    Problem::error(None, &file.display().to_string(), &error.to_string())
+        .mend("name the configuration file with --config, or see the gateway at work with `postern demo`")
+}
+
 /// Relative paths in a configuration start from its folder, wherever the gateway is started.
 pub(crate) fn enter_folder(file: &Path) -> Result<PathBuf, Problem> {
-    let refuse = |error: io::Error| {
-        Problem::error(None, &file.display().to_string(), &error.to_string())
-            .mend("name the configuration file with --config, or see the gateway at work with `postern demo`")
-    };
-    let file = file.canonicalize().map_err(refuse)?;
+    let file = absolute(file)?;
     if let Some(folder) = file.parent() {
-        std::env::set_current_dir(folder).map_err(refuse)?;
+        std::env::set_current_dir(folder).map_err(|error| unreadable(&file, &error))?;
     }
     Ok(file)
 }

@@ -5,6 +5,7 @@ use protocol::framing::LineError;
 use protocol::{Command, CommandError};
 
 use crate::outcome::End;
+use crate::record::{Event, Exchange};
 use crate::replies;
 use crate::session::Session;
 use crate::settings::ListenerTls;
@@ -45,6 +46,7 @@ async fn greet(session: &mut Session) -> Result<(), End> {
             replies::greeting(session.hostname(), session.policy.banner.as_ref())
         }
     };
+    session.recorder.add(|| Event::Greeting { reply: greeting.to_string() });
     session.reply(&greeting).await
 }
 
@@ -98,6 +100,12 @@ async fn refused(
     command: Result<Command, CommandError>,
     refusal: protocol::Reply,
 ) -> Result<State, End> {
+    // What the client wanted, which under other rules it may have got.
+    match &command {
+        Ok(Command::Mail(mail)) => session.recorder.add(|| Event::mail(mail, &refusal)),
+        Ok(Command::Auth(auth)) => session.recorder.add(|| Event::auth(auth, Exchange::Refused, &refusal)),
+        _ => {}
+    }
     match command {
         Ok(Command::Quit) => session.quit().await,
         // RFC 3030 section 2: the chunk follows whatever the reply.

@@ -11,6 +11,7 @@ use spool::MessageId;
 use tokio::time::Instant;
 
 use crate::outcome::End;
+use crate::record::Event;
 use crate::replies;
 use crate::session::Session;
 use crate::trace::{Submission, date};
@@ -210,16 +211,18 @@ impl Session {
     }
 
     /// Replies to a message.
-    pub(crate) async fn conclude(&mut self, outcome: Result<MessageId, Reply>) -> Result<(), End> {
-        match outcome {
+    pub(crate) async fn conclude(&mut self, outcome: Result<MessageId, Reply>, size: u64) -> Result<(), End> {
+        let reply = match outcome {
             Ok(id) => {
                 let id = id.to_string();
                 self.tally.messages += 1;
                 self.tally.accepted.push_str(&id);
                 self.tally.accepted.push(' ');
-                self.reply(&replies::queued(&id)).await
+                replies::queued(&id)
             }
-            Err(refusal) => self.reply(&refusal).await,
-        }
+            Err(refusal) => refusal,
+        };
+        self.recorder.add(|| Event::Message { size, reply: reply.to_string() });
+        self.reply(&reply).await
     }
 }

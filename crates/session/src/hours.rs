@@ -1,6 +1,7 @@
 //! What clients and identities did within the last hour; kept across reloads, bounded.
 
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
@@ -11,9 +12,17 @@ use tokio::time::Instant;
 /// gets rid of a count by others' doing.
 const MAX_KEYS: usize = 65_536;
 
+/// Whose time it is.
+enum Clock {
+    /// That which passes.
+    Running(Instant),
+    /// Minutes of a log that is read.
+    Told(AtomicU64),
+}
+
 /// Counts recipients, of all listeners together.
 pub struct Hours {
-    began: Instant,
+    clock: Clock,
     clients: Mutex<LruCache<ClientNetwork, ClientHour>>,
     identities: Mutex<LruCache<String, HourCount>>,
 }
@@ -40,7 +49,7 @@ impl Default for Hours {
     fn default() -> Self {
         // Unbounded, as a bounded one would reserve its memory at once; `count` holds the bound.
         Self {
-            began: Instant::now(),
+            clock: Clock::Running(Instant::now()),
             clients: Mutex::new(LruCache::unbounded()),
             identities: Mutex::new(LruCache::unbounded()),
         }
@@ -48,8 +57,23 @@ impl Default for Hours {
 }
 
 impl Hours {
+    /// Of a log that is read: its time is told, and does not pass.
+    pub fn of_log() -> Self {
+        Self { clock: Clock::Told(AtomicU64::new(0)), ..Self::default() }
+    }
+
+    /// What comes next in a log happened at this time.
+    pub fn tell(&self, now: pki::Time) {
+        if let Clock::Told(minute) = &self.clock {
+            minute.store(u64::try_from(now.unix() / 60).unwrap_or_default(), Ordering::Relaxed);
+        }
+    }
+
     fn minute(&self) -> u64 {
-        self.began.elapsed().as_secs() / 60
+        match &self.clock {
+            Clock::Running(began) => began.elapsed().as_secs() / 60,
+            Clock::Told(minute) => minute.load(Ordering::Relaxed),
+        }
     }
 
     /// Counts a recipient of those for whom there is a limit.

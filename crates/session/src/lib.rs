@@ -4,6 +4,7 @@
 //! [`policy::judge`] whenever they change, and moves through [`state::State`]: a command's handler takes the state it
 //! needs and returns the next. `commands` has one file a command; `replies` is the one table from outcome to reply.
 
+mod replay;
 mod listener;
 mod conversation;
 mod commands;
@@ -22,6 +23,7 @@ mod connections;
 mod hours;
 mod failures;
 mod names;
+mod record;
 mod settings;
 
 pub use connections::Connections;
@@ -30,10 +32,12 @@ pub use hours::Hours;
 pub use listener::Listener;
 pub use names::{Names, NamesError};
 pub use recipients::Recipients;
+pub use record::{Basis, Counts, Event, Examined, Exchange, NotASessionId, Record, RecordError, SessionId};
+pub use replay::{Counting, Need, Replay, Rules, Told, Turn, ask_again, replay};
 pub use replies::refusal as reply_to;
 pub use serving::{Server, Serving, no_rules};
 pub use settings::{
-    DnsCacheEntries, DnsServer, DnsSettings, DnsTimeout, FailedLoginsSettings, Limits, LimitsSettings,
+    DnsCacheEntries, DnsServer, DnsSettings, DnsTimeout, FailedLoginsSettings, KeptFacts, Limits, LimitsSettings,
     ListenerSettings, ListenerTls, TlsSettings, TraceSettings,
 };
 pub use tls::{ServerKey, TlsContext, TlsError, provider};

@@ -14,13 +14,15 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::connections::Counted;
 use crate::conversation::converse;
 use crate::outcome::End;
+use crate::record::SessionId;
 use crate::replies;
 use crate::serving::Serving;
-use crate::session::{GOODBYE, Session};
+use crate::session::{GOODBYE, Session, TurnedAway};
 use crate::settings::ListenerTls;
 use crate::wire::Wire;
 
@@ -104,7 +106,10 @@ async fn accept(socket: TcpListener, serving: Arc<ArcSwap<Serving>>, cancel: Can
         };
         match accepted {
             Ok((stream, client)) => {
-                sessions.spawn(serve(stream, client, serving.load_full()));
+                let id = SessionId::next();
+                // Its name is in all that is logged on its way; of errors too, so that a level of `warn` has it.
+                let span = tracing::error_span!("session", %id);
+                sessions.spawn(serve(stream, client, serving.load_full(), id).instrument(span));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -114,7 +119,7 @@ async fn accept(socket: TcpListener, serving: Arc<ArcSwap<Serving>>, cancel: Can
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>) {
+async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>, id: SessionId) {
     // Replies are small and wait for nobody.
     let _ = stream.set_nodelay(true);
     let mut wire = Wire::new(stream, serving.server.limits.idle_timeout);
@@ -125,7 +130,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>) {
             let until = Instant::now() + serving.server.limits.handshake_timeout;
             match wire.proxy_header(until).await {
                 Ok(client) => client.unwrap_or(peer),
-                Err(end) => return turned_away(wire, &serving, peer, &end, None).await,
+                Err(end) => return turned_away(TurnedAway::unheard(wire, None, end), &serving, peer).await,
             }
         }
     };
@@ -135,7 +140,8 @@ async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>) {
         Ok(counted) => counted,
         Err(too_many) => {
             let reply = Some(replies::too_many_connections(too_many));
-            return turned_away(wire, &serving, client, &End::TooManyConnections(too_many), reply).await;
+            let refused = TurnedAway::unheard(wire, reply, End::TooManyConnections(too_many));
+            return turned_away(refused, &serving, client).await;
         }
     };
     let naming = match &server.names {
@@ -143,12 +149,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, serving: Arc<Serving>) {
         Some(names) if serving.groups.needs_name(client.ip()) => Box::pin(names.of(client.ip())).await,
         _ => Naming::NotAsked,
     };
-    match conversation(wire, Arc::clone(&serving), client, naming, counted) {
+    match conversation(wire, Arc::clone(&serving), client, naming, counted, id) {
         Ok(conversation) => conversation.await,
-        Err(refused) => {
-            let (wire, reply, end) = *refused;
-            turned_away(wire, &serving, client, &end, reply).await;
-        }
+        Err(refused) => turned_away(*refused, &serving, client).await,
     }
 }
 
@@ -161,16 +164,19 @@ fn conversation(
     client: SocketAddr,
     naming: Naming,
     counted: Counted,
-) -> Result<Conversation, Box<(Wire, Option<protocol::Reply>, End)>> {
-    match Session::open(wire, serving, client, naming, counted) {
+    id: SessionId,
+) -> Result<Conversation, Box<TurnedAway>> {
+    match Session::open(wire, serving, client, naming, counted, id) {
         Ok(session) => Ok(Box::pin(converse(session))),
         Err(refused) => Err(Box::new(refused)),
     }
 }
 
 /// A connection that never became a session.
-async fn turned_away(mut wire: Wire, serving: &Serving, client: SocketAddr, end: &End, reply: Option<protocol::Reply>) {
-    tracing::info!(listener = serving.name, %client, verdict = "refused", %end, "session");
+async fn turned_away(refused: TurnedAway, serving: &Serving, client: SocketAddr) {
+    let TurnedAway { mut wire, reply, end, recorder } = refused;
+    let facts = recorder.and_then(|recorder| recorder.finish(&end));
+    tracing::info!(listener = serving.name, %client, verdict = "refused", %end, facts, "session");
     // On an implicit-TLS port clear text would only confuse the client.
     if let Some(reply) = reply.filter(|_| serving.implicit_tls == ListenerTls::Starttls) {
         let _ = wire.send(&reply, false).await;

@@ -110,7 +110,7 @@ pub(crate) struct About<'s> {
     pub(crate) judgement: &'s Judgement,
 }
 
-pub(crate) fn log(about: &About<'_>, tally: &Tally, end: &End) {
+pub(crate) fn log(about: &About<'_>, tally: &Tally, end: &End, facts: Option<&str>) {
     let tls = about.facts.transport.tls();
     let certificate = match &about.facts.certificate {
         CertificateFact::Presented(presented) => Some(presented),
@@ -134,8 +134,8 @@ pub(crate) fn log(about: &About<'_>, tally: &Tally, end: &End) {
         client = %about.client,
         name,
         no_name,
-        tls = tls.map_or("none", |tls| tls.version),
-        cipher = tls.map(|tls| tls.cipher),
+        tls = tls.map_or("none", |tls| tls.version.as_ref()),
+        cipher = tls.map(|tls| tls.cipher.as_ref()),
         certificate = certificate.map(|certificate| certificate.subject.as_str()),
         serial = certificate.map(|certificate| certificate.serial.as_str()),
         verdict,
@@ -146,6 +146,7 @@ pub(crate) fn log(about: &About<'_>, tally: &Tally, end: &End) {
         errors = tally.errors,
         refusal = tally.refusal.as_deref(),
         end = %end,
+        facts,
         "session"
     );
 }

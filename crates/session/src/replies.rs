@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use pki::PathError;
-use policy::{Refusal, ReplyText, Temporary};
+use policy::{Judgement, MailFlowPolicy, Refusal, ReplyText, Temporary};
 use protocol::address::AddressError;
 use protocol::{CommandError, EnhancedCode, ParameterError, Reply};
 use spool::SpoolError;
@@ -260,7 +260,26 @@ pub(crate) fn too_large(maximum: u64) -> Reply {
     reply(552, (5, 3, 4), format!("Message size exceeds {maximum} octets"))
 }
 
-pub(crate) fn too_many_messages() -> Reply {
+/// What the newest AUTH exchange came to.
+pub(crate) fn attempt(judgement: &Judgement) -> Reply {
+    match &judgement.attempt {
+        Some(Ok(())) => authenticated(),
+        Some(Err(refused)) => refusal(refused),
+        None => refusal(&Refusal::AuthNotOffered),
+    }
+}
+
+/// What MAIL meets after so many messages.
+pub(crate) fn messages_limit(policy: &MailFlowPolicy, messages: u32) -> Option<Reply> {
+    (messages >= policy.max_messages_per_connection).then(too_many_messages)
+}
+
+/// RFC 1870 section 6.1: what is announced as too large need not be sent.
+pub(crate) fn size_limit(policy: &MailFlowPolicy, announced: Option<u64>) -> Option<Reply> {
+    announced.is_some_and(|size| size > policy.max_message_size).then(|| too_large(policy.max_message_size))
+}
+
+fn too_many_messages() -> Reply {
     reply(421, (4, 7, 0), "Too many messages in this connection")
 }
 

@@ -13,7 +13,8 @@ use crate::failures::Failures;
 use crate::hours::Hours;
 use crate::names::Names;
 use crate::recipients::Recipients;
-use crate::settings::{Limits, ListenerTls, TraceSettings};
+use crate::record::Basis;
+use crate::settings::{KeptFacts, Limits, ListenerTls, TraceSettings};
 use crate::tls::TlsContext;
 
 /// How connections of a listener are served; exchanged whole at a reload, while older sessions keep theirs.
@@ -30,6 +31,8 @@ pub struct Serving {
     pub max_connections: u32,
     /// Whom clients that may not relay can send to; `None` where there is nobody.
     pub recipients: Option<Recipients>,
+    /// The settings of those who are asked.
+    pub basis: Basis,
     /// How clients are identified; `None` where nobody is.
     pub profile: Option<Arc<Profile>>,
     /// The server's side of handshakes.
@@ -60,6 +63,8 @@ pub struct Server {
     pub limits: Limits,
     /// What a relayed message tells of its submission.
     pub trace: TraceSettings,
+    /// What the log keeps of sessions.
+    pub facts: KeptFacts,
     /// Where accepted mail goes.
     pub spool: spool::Spool,
     /// Counts connections; kept across reloads.

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use auth::{Attempt, CertificateFact, Facts, PasswordFact, TlsFact, Transport};
+use base64::Engine as _;
 use policy::{Classified, Client, Judgement, MailFlowPolicy, Naming, Refusal, Standing, judge};
 use protocol::Reply;
 use tokio::time::Instant;
 
 use crate::connections::Counted;
 use crate::outcome::{About, End, Tally, log};
+use crate::record::{Event, Examined, Record, Recorder, SessionId};
 use crate::replies;
 use crate::serving::{Server, Serving};
 use crate::settings::{Limits, ListenerTls};
@@ -24,6 +26,7 @@ pub(crate) struct Session {
     pub(crate) facts: Facts,
     pub(crate) judgement: Judgement,
     pub(crate) tally: Tally,
+    pub(crate) recorder: Recorder,
     pub(crate) opened: Instant,
     /// What AUTH proved, as far as it still stands. While the directory can't say whether it does, `facts` tell so.
     pub(crate) proved: Attempt,
@@ -36,6 +39,22 @@ pub(crate) struct Session {
     _counted: Counted,
 }
 
+/// A connection that never became a session.
+pub(crate) struct TurnedAway {
+    pub(crate) wire: Wire,
+    pub(crate) reply: Option<Reply>,
+    pub(crate) end: End,
+    /// `None` where nothing was judged.
+    pub(crate) recorder: Option<Recorder>,
+}
+
+impl TurnedAway {
+    /// Whoever it was.
+    pub(crate) fn unheard(wire: Wire, reply: Option<Reply>, end: End) -> Self {
+        Self { wire, reply, end, recorder: None }
+    }
+}
+
 impl Session {
     /// Classifies the client and counts it. `Err` ends the connection, after its reply if there is one.
     pub(crate) fn open(
@@ -44,17 +63,25 @@ impl Session {
         client: SocketAddr,
         naming: Naming,
         mut counted: Counted,
-    ) -> Result<Self, (Wire, Option<Reply>, End)> {
+        id: SessionId,
+    ) -> Result<Self, TurnedAway> {
         let who = Client { naming, ..Client::unnamed(client.ip()) };
         let Classified { group, policy, .. } = serving.groups.classify(&who);
         if let Err(too_many) = counted.of_client(who.network(), policy.max_connections_per_client) {
-            return Err((wire, Some(replies::too_many_connections(too_many)), End::TooManyConnections(too_many)));
+            let reply = Some(replies::too_many_connections(too_many));
+            return Err(TurnedAway::unheard(wire, reply, End::TooManyConnections(too_many)));
         }
         let facts =
             Facts { transport: Transport::Plain, certificate: CertificateFact::NotRequested, attempt: Attempt::None };
         let judgement = judge(&facts, policy, serving.rules());
+        let mut recorder = Recorder::new(serving.server.facts, || Record {
+            group: group.to_owned(),
+            policy: policy.name.to_string(),
+            ..Record::begin(id, &serving.name, client.ip(), who.naming.clone(), serving.basis.clone())
+        });
         if judgement.standing == Standing::Disconnect {
-            return Err((wire, None, End::Disconnected));
+            recorder.add(|| Event::Greeting { reply: String::new() });
+            return Err(TurnedAway { wire, reply: None, end: End::Disconnected, recorder: Some(recorder) });
         }
         let now = Instant::now();
         let (group, policy) = (group.to_owned(), Arc::clone(policy));
@@ -65,6 +92,7 @@ impl Session {
             facts,
             judgement,
             tally: Tally::default(),
+            recorder,
             opened: now,
             proved: Attempt::None,
             checked: now,
@@ -138,14 +166,17 @@ impl Session {
         let until = Instant::now() + self.limits().handshake_timeout;
         self.wire.handshake(config, until).await?;
         let Some(tls) = self.wire.tls() else { return Err(End::Tls("no session".to_owned())) };
-        self.facts.transport = Transport::Tls(TlsFact {
-            version: version_name(tls.protocol_version()),
-            cipher: tls.negotiated_cipher_suite().map_or("unknown", |suite| suite_name(suite.suite())),
+        let fact = TlsFact {
+            version: version_name(tls.protocol_version()).into(),
+            cipher: tls.negotiated_cipher_suite().map_or("unknown", |suite| suite_name(suite.suite())).into(),
             implicit: self.serving.implicit_tls == ListenerTls::Implicit,
             // RFC 9266 section 4: over TLS 1.2 only with an extended master secret, and nobody here can see whether it has one.
             channel_binding: tls.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3),
-        });
-        self.examine_certificate().await;
+        };
+        self.recorder.add(|| Event::Tls(fact.clone()));
+        self.facts.transport = Transport::Tls(fact);
+        let asked = self.examine_certificate().await;
+        self.record_certificate(asked);
         Ok(())
     }
 
@@ -154,7 +185,8 @@ impl Session {
     }
 
     /// Asks everything about the client's certificate, from caches where they still hold, and judges anew.
-    async fn examine_certificate(&mut self) {
+    async fn examine_certificate(&mut self) -> Asked {
+        let mut asked = Asked::default();
         self.holds_until = pki::Time::NEVER;
         if let Some(profile) = self.serving.profile.as_ref().filter(|_| self.asks_for_certificate()) {
             // Taken before the questions: what changes while they are asked is asked again.
@@ -162,14 +194,19 @@ impl Session {
             self.facts.certificate = match self.wire.tls().and_then(|tls| tls.peer_certificates()) {
                 None | Some([]) => CertificateFact::NotPresented,
                 Some(chain) => {
-                    let asked = profile.certificate(chain, pki::Time::now()).await;
-                    self.holds_until = asked.holds_until;
-                    CertificateFact::Presented(Box::new(asked.presented))
+                    let found = profile.certificate(chain, pki::Time::now()).await;
+                    self.holds_until = found.holds_until;
+                    if self.recorder.is_full() {
+                        asked.chain = chain.iter().map(|der| BASE64.encode(der)).collect();
+                        asked.steps = found.steps;
+                    }
+                    CertificateFact::Presented(Box::new(found.presented))
                 }
             };
         }
         self.checked = Instant::now();
         self.judge();
+        asked
     }
 
     /// What an AUTH exchange came to, and a new judgement.
@@ -177,6 +214,16 @@ impl Session {
         self.proved = attempt.clone();
         self.facts.attempt = attempt;
         self.judge();
+    }
+
+    fn record_certificate(&mut self, asked: Asked) {
+        let refused = match &self.judgement.standing {
+            Standing::Refused(refusal) => Some(replies::refusal(refusal).to_string()),
+            Standing::Open { .. } | Standing::Disconnect => None,
+        };
+        let fact = &self.facts.certificate;
+        let examined = || Examined { fact: fact.clone(), refused, steps: asked.steps, chain: asked.chain };
+        self.recorder.add(|| Event::Certificate(Box::new(examined())));
     }
 
     /// A certificate that was revoked at noon stops sending at noon, and so does a person who was disabled: asked at each
@@ -193,11 +240,19 @@ impl Session {
         if holds && self.checked.elapsed() < recheck_after {
             return;
         }
-        self.facts.attempt = profile.standing(&self.proved, pki::Time::now()).await;
-        if !matches!(self.facts.attempt, Attempt::Password { password: PasswordFact::Unavailable(_), .. }) {
-            self.proved = self.facts.attempt.clone();
+        let attempt = profile.standing(&self.proved, pki::Time::now()).await;
+        if !matches!(attempt, Attempt::Password { password: PasswordFact::Unavailable(_), .. }) {
+            self.proved.clone_from(&attempt);
         }
-        self.examine_certificate().await;
+        if attempt != self.facts.attempt {
+            self.recorder.add(|| Event::Standing(attempt.clone()));
+            self.facts.attempt = attempt;
+        }
+        let before = self.facts.certificate.clone();
+        let asked = self.examine_certificate().await;
+        if before != self.facts.certificate {
+            self.record_certificate(asked);
+        }
         self.epoch = Some(epoch);
     }
 
@@ -230,10 +285,20 @@ impl Session {
             facts: &self.facts,
             judgement: &self.judgement,
         };
-        log(&about, &self.tally, &end);
+        let facts = self.recorder.finish(&end);
+        log(&about, &self.tally, &end, facts.as_deref());
         let until = Instant::now() + GOODBYE;
         self.wire.close(until).await;
     }
+}
+
+const BASE64: base64::engine::GeneralPurpose = base64::engine::general_purpose::STANDARD;
+
+/// What was shown, and what was tried and asked about it; kept by setting.
+#[derive(Default)]
+struct Asked {
+    chain: Vec<String>,
+    steps: Vec<String>,
 }
 
 /// Recipients in a session that may be beyond a limit before each one more is an error.

@@ -218,6 +218,19 @@ impl TryFrom<u32> for DnsCacheEntries {
     }
 }
 
+/// `[log] facts`: what the log keeps of a session beside its outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeptFacts {
+    /// Nothing: no session can be explained afterwards.
+    None,
+    /// What its judgements rested on.
+    #[default]
+    Decisions,
+    /// Its certificates too, and what was tried and asked about them.
+    Full,
+}
+
 /// `[trace]`: what a relayed message tells of its submission.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

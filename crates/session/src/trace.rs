@@ -114,8 +114,12 @@ mod tests {
 
     fn fields(edit: impl FnOnce(&mut Submission<'_>)) -> String {
         let client_name = ClientName::parse("laptop.example.mil").unwrap();
-        let tls =
-            TlsFact { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", implicit: false, channel_binding: true };
+        let tls = TlsFact {
+            version: "TLSv1.3".into(),
+            cipher: "TLS13_AES_256_GCM_SHA384".into(),
+            implicit: false,
+            channel_binding: true,
+        };
         let principal = Principal { user_id: "alice".to_owned(), addresses: vec![], send_as: vec![] };
         let identity = Identified { principal, mechanism: Some(Mechanism::External) };
         let mut submission = Submission {

@@ -112,7 +112,12 @@ fn permit(identity: &str, policy: &MailFlowPolicy) -> Result<(Permit, Facts), St
             query: QueryFact::One(words::person(identity)?),
         })),
     };
-    let tls = TlsFact { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", implicit: false, channel_binding: true };
+    let tls = TlsFact {
+        version: "TLSv1.3".into(),
+        cipher: "TLS_AES_256_GCM_SHA384".into(),
+        implicit: false,
+        channel_binding: true,
+    };
     let facts = Facts { transport: Transport::Tls(tls), certificate, attempt: auth::Attempt::None };
     let rules = CertificateRules {
         on_missing: OnProblem::Fallback,

@@ -155,7 +155,12 @@ fn transport(word: &str) -> Result<Transport, String> {
         _ => return Err(unknown("transport", word)),
     };
     let version = if channel_binding { "TLSv1.3" } else { "TLSv1.2" };
-    Ok(Transport::Tls(TlsFact { version, cipher: "TLS13_AES_256_GCM_SHA384", implicit, channel_binding }))
+    Ok(Transport::Tls(TlsFact {
+        version: version.into(),
+        cipher: "TLS13_AES_256_GCM_SHA384".into(),
+        implicit,
+        channel_binding,
+    }))
 }
 
 fn certificate(certificate: &str, path: &str, revocation: &str, query: &str) -> Result<CertificateFact, String> {

@@ -60,6 +60,8 @@ pub(crate) struct LogSettings {
     pub(crate) format: LogFormat,
     /// What is logged.
     pub(crate) level: LogLevel,
+    /// What is kept of sessions, so that they can be explained afterwards.
+    pub(crate) facts: session::KeptFacts,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

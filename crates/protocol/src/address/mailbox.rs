@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::AddressError::{self, Malformed};
 use super::domain::{Domain, eq_ignoring_case, is_utf8_non_ascii};
@@ -136,6 +136,12 @@ impl fmt::Display for Mailbox {
             write!(f, "{c}")?;
         }
         write!(f, "\"@{}", self.domain)
+    }
+}
+
+impl Serialize for Mailbox {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Domain, Mailbox};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// One address, a domain, or what lies below a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -45,6 +45,12 @@ impl TryFrom<String> for MailPattern {
 
     fn try_from(text: String) -> Result<Self, MailPatternError> {
         text.parse()
+    }
+}
+
+impl Serialize for MailPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

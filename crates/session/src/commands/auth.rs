@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::failures::{Spraying, TooManyLogins};
 use crate::outcome::End;
+use crate::record::{self, Event};
 use crate::replies;
 use crate::session::Session;
 use crate::state::State;
@@ -27,31 +28,19 @@ impl Session {
             self.reply(&replies::bad_sequence(what)).await?;
             return Ok(state);
         };
-        let reply = match self.offered(&auth.mechanism) {
-            Err(refusal) => replies::refusal(&refusal),
+        let (exchange, reply) = match self.judgement.auth.mechanism(&auth.mechanism) {
+            Err(refusal) => (record::Exchange::Refused, replies::refusal(&refusal)),
             Ok(mechanism) => {
                 let initial = auth.initial_response.as_ref().map(|response| response.as_base64().as_bytes());
                 match self.exchange(mechanism, initial).await? {
-                    Err(reply) => reply,
+                    Err(reply) => (record::Exchange::Broken, reply),
                     Ok(credentials) => Box::pin(self.prove(credentials)).await?,
                 }
             }
         };
+        self.recorder.add(|| Event::auth(&auth, exchange, &reply));
         self.reply(&reply).await?;
         Ok(State::Ready(hello))
-    }
-
-    /// The mechanism, if an exchange with it may lead to anything.
-    fn offered(&self, name: &str) -> Result<Mechanism, Refusal> {
-        match &self.judgement.auth {
-            AuthOffer::Refused(refusal) => Err(refusal.clone()),
-            AuthOffer::Mechanisms(offered) => {
-                let mechanism = name.parse().map_err(|_| Refusal::MechanismNotOffered)?;
-                // Whether EXTERNAL is refused for good or for now is the judgement's to say.
-                let judged = mechanism == Mechanism::External || offered.contains(&mechanism);
-                if judged { Ok(mechanism) } else { Err(Refusal::MechanismNotOffered) }
-            }
-        }
     }
 
     /// Challenges and responses, until the client has said all or given up.
@@ -103,7 +92,7 @@ impl Session {
 
     /// Puts the outcome among the facts, lets the mechanism say its last word, and replies with what the judgement makes
     /// of it.
-    async fn prove(&mut self, credentials: Credentials) -> Result<Reply, End> {
+    async fn prove(&mut self, credentials: Credentials) -> Result<(record::Exchange, Reply), End> {
         let user = credentials.user().map(str::to_owned);
         if let Some(user) = &user {
             self.wait_after_failures(user).await?;
@@ -134,14 +123,15 @@ impl Session {
                 if let Some(error) = error {
                     (self.facts.attempt, self.proved) = before;
                     self.judge();
-                    return Ok(sasl_error(error));
+                    return Ok((record::Exchange::Broken, sasl_error(error)));
                 }
             }
             // RFC 7628 section 3.2.3: what the client answers means nothing.
             LastWord::IfRefused(word) if refused => drop(self.challenge(word).await?),
             _ => {}
         }
-        Ok(self.verdict())
+        self.tell_verdict();
+        Ok((record::Exchange::Ended(self.facts.attempt.clone()), replies::attempt(&self.judgement)))
     }
 
     /// Who failed before waits, whatever the password is now.
@@ -173,21 +163,19 @@ impl Session {
         }
     }
 
-    /// The reply to the newest exchange, and the log's line.
-    fn verdict(&self) -> Reply {
+    /// The log's line about the newest exchange.
+    fn tell_verdict(&self) {
         match &self.judgement.attempt {
+            None => {}
             Some(Ok(())) => {
                 // on_not_allowed = "monitor" lets through, so that somebody reads of it.
                 if let Attempt::Password { allowance: AllowanceFact::NotAllowed, .. } = &self.facts.attempt {
                     tracing::warn!(listener = self.serving.name, client = %self.client, user = self.attempted_user(), reason = self.why_not(), "AUTH let through");
                 }
-                replies::authenticated()
             }
-            Some(Err(refusal)) => {
+            Some(Err(_)) => {
                 tracing::info!(listener = self.serving.name, client = %self.client, user = self.attempted_user(), reason = self.why_not(), "AUTH refused");
-                replies::refusal(refusal)
             }
-            None => replies::refusal(&Refusal::AuthNotOffered),
         }
     }
 

@@ -34,9 +34,9 @@ impl Session {
             return Ok(State::Chunking(chunks));
         }
         let Chunks { reception, decoder, .. } = *chunks;
-        let hello = reception.hello();
+        let (hello, size) = (reception.hello(), decoder.length());
         let outcome = reception.finish(decoder.finish().err()).await;
-        self.conclude(outcome).await?;
+        self.conclude(outcome, size).await?;
         Ok(State::Ready(hello))
     }
 

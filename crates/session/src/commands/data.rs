@@ -42,7 +42,7 @@ impl Session {
         }
         let hello = reception.hello();
         let outcome = reception.finish(decoder.violation()).await;
-        self.conclude(outcome).await?;
+        self.conclude(outcome, decoder.length()).await?;
         Ok(State::Ready(hello))
     }
 }

@@ -6,6 +6,7 @@ use protocol::transaction::Mail;
 use protocol::{CommandError, Envelope};
 
 use crate::outcome::End;
+use crate::record::Event;
 use crate::replies;
 use crate::session::Session;
 use crate::state::State;
@@ -24,18 +25,23 @@ impl Session {
                 return Ok(state);
             }
         };
-        if self.tally.messages >= self.policy.max_messages_per_connection {
-            self.reply(&replies::too_many_messages()).await?;
+        if let Some(reply) = replies::messages_limit(&self.policy, self.tally.messages) {
+            self.recorder.add(|| Event::mail(&mail, &reply));
+            self.reply(&reply).await?;
             return Err(End::TooManyMessages);
         }
         self.recheck().await;
         let utf8 = mail.smtputf8;
+        let asked = mail.clone();
         match self.open_transaction(hello, mail) {
             Ok(transaction) => {
-                self.reply(&replies::sender_ok()).await?;
+                let reply = replies::sender_ok();
+                self.recorder.add(|| Event::mail(&asked, &reply));
+                self.reply(&reply).await?;
                 Ok(State::Mail(Box::new(transaction)))
             }
             Err((hello, refusal)) => {
+                self.recorder.add(|| Event::mail(&asked, &refusal));
                 self.reply_in(&refusal, utf8).await?;
                 Ok(State::Ready(hello))
             }
@@ -51,9 +57,8 @@ impl Session {
         if !mail.smtputf8 && !mail.reverse_path.is_ascii() {
             return refuse(hello, replies::command_error(&CommandError::Sender(AddressError::NeedsSmtpUtf8)));
         }
-        // RFC 1870 section 6.1: what is announced as too large need not be sent.
-        if mail.size.is_some_and(|size| size > self.policy.max_message_size) {
-            return refuse(hello, replies::too_large(self.policy.max_message_size));
+        if let Some(too_large) = replies::size_limit(&self.policy, mail.size) {
+            return refuse(hello, too_large);
         }
         let clearance = match self.judgement.mail.clone() {
             Ok(clearance) => clearance,

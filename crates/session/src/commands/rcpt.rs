@@ -9,6 +9,7 @@ use protocol::{CommandError, Mailbox, Recipient};
 
 use crate::outcome::End;
 use crate::recipients::Recipients;
+use crate::record::{Counts, Event};
 use crate::replies;
 use crate::session::Session;
 use crate::state::State;
@@ -36,8 +37,9 @@ impl Session {
             return Ok(State::Mail(transaction));
         }
         let listed = Recipients::look(self.serving.recipients.as_ref(), &rcpt.forward_path);
+        let written = rcpt.forward_path.to_string();
         let mailbox = rcpt.forward_path.into_mailbox(&self.server().hostname);
-        match Box::pin(self.judge_recipient(&transaction, &mailbox, listed)).await {
+        match Box::pin(self.judge_recipient(&transaction, &written, &mailbox, listed)).await {
             Ok(()) => {
                 let recipient = Recipient { mailbox, notify: rcpt.notify, original: rcpt.original };
                 transaction.envelope.recipients.push(recipient);
@@ -59,6 +61,7 @@ impl Session {
     async fn judge_recipient(
         &mut self,
         transaction: &Transaction,
+        written: &str,
         mailbox: &Mailbox,
         listed: Listed,
     ) -> Result<(), Refusal> {
@@ -84,15 +87,27 @@ impl Session {
             facts.directory = recipients.directory_fact(mailbox).await;
             judgement = judge_recipient(&facts, permit, &policy);
         }
+        let recorded = |reply: &protocol::Reply| Event::Rcpt {
+            recipient: written.to_owned(),
+            counts: Counts {
+                of_client: policy.max_recipients_per_hour.map(|_| facts.hour_of_client),
+                of_identity: policy.max_recipients_per_hour_per_identity.map(|_| facts.hour_of_identity),
+                unknown: facts.unknown,
+            },
+            directory: facts.directory.clone(),
+            reply: reply.to_string(),
+        };
         let refusal = match judgement.verdict {
             RecipientVerdict::Accepted => {
                 counted.keep();
+                self.recorder.add(|| recorded(&replies::recipient_ok()));
                 return Ok(());
             }
             RecipientVerdict::Refused(refusal) => refusal,
             // A table that asks a directory has one.
             RecipientVerdict::AskDirectory => Refusal::Temporary(policy::Temporary::RecipientQuery),
         };
+        self.recorder.add(|| recorded(&replies::refusal(&refusal)));
         if refusal == Refusal::RecipientUnknown {
             hours.add_unknown(client);
         }

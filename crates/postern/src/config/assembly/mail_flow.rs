@@ -186,6 +186,7 @@ impl Assembly<'_> {
             groups,
             max_connections: settings.max_connections.as_ref().map_or(u32::MAX, |most| *most.get_ref()),
             recipients,
+            basis: session::Basis::default(),
             profile,
             tls,
         })
