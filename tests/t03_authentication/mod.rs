@@ -2,6 +2,7 @@
 //! settings of mail flow policies, and every way in which a certificate may make room for a password.
 
 mod forward;
+mod guessing;
 
 use std::time::{Duration, SystemTime};
 
