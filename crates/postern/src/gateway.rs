@@ -87,8 +87,12 @@ impl Gateway {
                 configuration.state_dir,
             ),
         };
-        let server =
-            gateway.server(configuration.limits, configuration.trace, configuration.log.facts, configuration.names);
+        let server = gateway.server(
+            configuration.limits,
+            configuration.trace,
+            configuration.log.kept_facts(),
+            configuration.names,
+        );
         gateway.listen(configuration.listeners, &server).await?;
         Ok(gateway)
     }
@@ -162,7 +166,7 @@ impl Gateway {
         let server = self.server(
             configuration.limits.clone(),
             configuration.trace,
-            configuration.log.facts,
+            configuration.log.kept_facts(),
             configuration.names,
         );
         self.listen(configuration.listeners, &server).await?;

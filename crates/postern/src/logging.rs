@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::settings::{LogFormat, LogLevel, LogSettings};
+use crate::config::settings::{LogLevel, LogSettings};
 
 /// Log lines go to standard error. `RUST_LOG` overrides the level, for those who look for a fault.
 pub(crate) fn start(settings: &LogSettings) {
@@ -21,12 +21,10 @@ pub(crate) fn start(settings: &LogSettings) {
     let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     // A second start in one process keeps the first's settings.
-    let _ = match (settings.format, terminal) {
-        (LogFormat::Json, _) | (LogFormat::Auto, false) => {
-            // The span is the session, whose id each of its lines has.
-            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
-        }
-        (LogFormat::Text, _) | (LogFormat::Auto, true) => lines.with_ansi(terminal).try_init(),
+    let _ = match settings.is_json() {
+        // The span is the session, whose id each of its lines has.
+        true => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        false => lines.with_ansi(terminal).try_init(),
     };
 }
 

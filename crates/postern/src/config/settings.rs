@@ -1,6 +1,7 @@
 //! The shape of `postern.toml`. Each table's keys belong to the crate they set.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -62,6 +63,22 @@ pub(crate) struct LogSettings {
     pub(crate) level: LogLevel,
     /// What is kept of sessions, so that they can be explained afterwards.
     pub(crate) facts: session::KeptFacts,
+}
+
+impl LogSettings {
+    /// Whether lines are objects of JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        match self.format {
+            LogFormat::Json => true,
+            LogFormat::Text => false,
+            LogFormat::Auto => !std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// In text, which people read, facts would bury the rest; and nothing reads them there.
+    pub(crate) fn kept_facts(&self) -> session::KeptFacts {
+        if self.is_json() { self.facts } else { session::KeptFacts::None }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
