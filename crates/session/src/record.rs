@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use auth::{Attempt, CertificateFact, TlsFact};
+use auth::{Attempt, CertificateFact, Mechanism, TlsFact};
 use pki::Time;
 use policy::{DirectoryFact, Naming};
 use protocol::Reply;
@@ -144,7 +144,7 @@ pub enum Event {
     Certificate(Box<Examined>),
     /// An AUTH command.
     Auth {
-        /// As the client spelt it.
+        /// Its name, if it is one that is known here.
         mechanism: String,
         /// How far it came.
         exchange: Exchange,
@@ -256,7 +256,10 @@ fn is_zero(number: &u32) -> bool {
 
 impl Event {
     pub(crate) fn auth(auth: &Auth, exchange: Exchange, reply: &Reply) -> Self {
-        Self::Auth { mechanism: auth.mechanism.clone(), exchange, reply: reply.to_string() }
+        // What is no mechanism's name may be a password in the wrong place.
+        let known = auth.mechanism.parse::<Mechanism>();
+        let mechanism = known.map_or("(unknown)", Mechanism::name).to_owned();
+        Self::Auth { mechanism, exchange, reply: reply.to_string() }
     }
 
     pub(crate) fn mail(mail: &Mail, reply: &Reply) -> Self {

@@ -232,6 +232,15 @@ fn a_line_is_bounded_and_the_first_events_are_kept() {
 }
 
 #[test]
+fn a_password_in_a_mechanisms_place_is_not_kept() {
+    for (line, kept) in [("AUTH HUNTER2", "(unknown)"), ("auth login", "LOGIN"), ("AUTH EXTERNAL =", "EXTERNAL")] {
+        let Ok(protocol::Command::Auth(auth)) = protocol::Command::parse(line.as_bytes()) else { panic!("{line}") };
+        let event = Event::auth(&auth, Exchange::Refused, &Reply::new(504, None, "no"));
+        assert!(matches!(&event, Event::Auth { mechanism, .. } if mechanism == kept), "{event:?}");
+    }
+}
+
+#[test]
 fn nothing_is_kept_where_nothing_is_to_be_kept() {
     let mut recorder = Recorder::new(KeptFacts::None, || panic!("a record is made"));
     recorder.add(|| panic!("an event is made"));
