@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use crate::flow_values::{MessageSize, MinVersion, ReplyText, TlsSuite};
+use crate::rule::{Rule, Rules};
 use crate::sender::{NullSender, OnForeign, SenderBinding, SenderRules, SubaddressSeparator};
 
 /// `[policy.NAME]` as written.
@@ -61,6 +62,9 @@ pub struct PolicySettings {
     pub null_sender: NullSender,
     /// What separates a mailbox from a detail that makes no other address of it; nothing does when left out.
     pub subaddress_separator: Option<SubaddressSeparator>,
+    /// Rules that are only tried out: what they would refuse is logged, counted and let through.
+    #[serde(default = "none")]
+    pub monitor: Spanned<Vec<Rule>>,
     /// Largest message, in bytes; what SIZE advertises.
     #[serde(default = "default_message_size")]
     pub max_message_size: Spanned<MessageSize>,
@@ -151,6 +155,8 @@ pub struct MailFlowPolicy {
     pub require_tls_to_offer_auth: bool,
     /// See [`PolicySettings::sender`] and what follows it.
     pub senders: SenderRules,
+    /// See [`PolicySettings::monitor`].
+    pub monitor: Rules,
     /// Bytes.
     pub max_message_size: u64,
     /// At least 1.
@@ -214,6 +220,7 @@ impl MailFlowPolicy {
                 null_sender: settings.null_sender,
                 subaddress_separator: settings.subaddress_separator,
             },
+            monitor: settings.monitor.get_ref().iter().copied().collect(),
             max_message_size: settings.max_message_size.get_ref().0,
             max_recipients_per_message: *settings.max_recipients_per_message.get_ref(),
             max_messages_per_connection: *settings.max_messages_per_connection.get_ref(),
@@ -228,6 +235,25 @@ impl MailFlowPolicy {
     pub fn has_suites(&self) -> bool {
         let oldest = self.min_tls_version.unwrap_or_default();
         self.tls_suites.as_ref().is_none_or(|suites| suites.iter().any(|suite| suite.version() >= oldest))
+    }
+
+    /// Monitored rules that refuse nobody under this policy.
+    pub fn idle_monitors(&self) -> Rules {
+        let refuses = |rule| match rule {
+            _ if !self.serves() => false,
+            Rule::Tls => self.tls == TlsRule::Required || !self.tls_required_for_senders.is_empty(),
+            Rule::Certificate => self.verify_client_certificate,
+            Rule::Auth => self.smtp_auth == SmtpAuth::Required && !self.delayed_rejection,
+            Rule::Allowance => self.smtp_auth != SmtpAuth::Off,
+            Rule::Sender => self.senders.sender != SenderBinding::Any || self.senders.null_sender == NullSender::Reject,
+            Rule::FromHeader => self.senders.from_header != SenderBinding::Any,
+            Rule::Recipients => self.access == Access::Accept,
+            Rule::Limits => {
+                let hourly = [self.max_recipients_per_hour, self.max_recipients_per_hour_per_identity];
+                self.access == Access::Accept || hourly.iter().any(Option::is_some)
+            }
+        };
+        self.monitor.iter().filter(|rule| !refuses(*rule)).collect()
     }
 
     /// Whether any client may get further than a refusal.
@@ -273,6 +299,10 @@ impl PolicySettings {
 }
 
 fn nobody() -> Spanned<Vec<MailPattern>> {
+    Spanned::new(0..0, Vec::new())
+}
+
+fn none() -> Spanned<Vec<Rule>> {
     Spanned::new(0..0, Vec::new())
 }
 

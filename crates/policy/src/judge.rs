@@ -12,10 +12,11 @@ use crate::flow::{Access, MailFlowPolicy, SmtpAuth, TlsRule};
 use crate::judgement::{AuthOffer, Effect, Judgement, Question, Standing, Steps};
 use crate::permit::{Clearance, Identified, Reach};
 use crate::refusal::{Refusal, Temporary};
+use crate::rule::Rule;
 
 /// Judges what a session knows under its policy and profile. Pure: the same facts give the same judgement.
 pub fn judge(facts: &Facts, policy: &MailFlowPolicy, profile: &ProfileRules) -> Judgement {
-    let mut steps = Steps(Vec::with_capacity(8));
+    let mut steps = Steps::new(policy.monitor);
     match policy.access {
         Access::Relay => steps.add(Question::Access, "relay", Effect::Continue),
         Access::Accept => steps.add(Question::Access, "accept", Effect::Continue),
@@ -43,7 +44,32 @@ pub fn judge(facts: &Facts, policy: &MailFlowPolicy, profile: &ProfileRules) -> 
         auth: auth_offer(facts, policy, profile, &certificate, &attempt),
         mail: mail(facts, policy, &certificate, &attempt, &mut steps),
         attempt: attempt.map(|outcome| outcome.map(|_| ())),
-        steps: steps.0,
+        monitored: steps.monitored,
+        steps: steps.taken,
+    }
+}
+
+/// May a password take the certificate's place?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fallback {
+    Closed,
+    Open,
+    /// It may not, by a rule that is only tried out.
+    Monitored,
+}
+
+impl Fallback {
+    fn by(on_problem: OnProblem, steps: &Steps) -> Self {
+        match on_problem {
+            OnProblem::Fallback => Self::Open,
+            OnProblem::Reject if steps.monitors(Rule::Certificate) => Self::Monitored,
+            OnProblem::Reject => Self::Closed,
+        }
+    }
+
+    /// What follows from the problem.
+    fn effect(self, otherwise: Effect) -> Effect {
+        if self == Self::Open { Effect::Fallback } else { otherwise }
     }
 }
 
@@ -52,9 +78,9 @@ enum CertificateFinding<'f> {
     /// It is this person's.
     Person(&'f Principal),
     /// It says nothing of who the client is. May a password?
-    Silent { password: bool },
+    Silent { password: Fallback },
     /// It might, later. May a password now?
-    Temporary { reason: Temporary, password: bool },
+    Temporary { reason: Temporary, password: Fallback },
     /// The session ends on it.
     Refused(Refusal),
 }
@@ -64,8 +90,17 @@ impl CertificateFinding<'_> {
         match self {
             // Clients configured with both a certificate and a password must work.
             Self::Person(_) => true,
-            Self::Silent { password } | Self::Temporary { password, .. } => *password,
+            Self::Silent { password } | Self::Temporary { password, .. } => *password != Fallback::Closed,
             Self::Refused(_) => false,
+        }
+    }
+
+    /// What AUTH with a password would meet, were the rule that closes it not only tried out.
+    fn monitored_password(&self) -> Option<Refusal> {
+        match self {
+            Self::Silent { password: Fallback::Monitored } => Some(Refusal::AuthNotOffered),
+            Self::Temporary { reason, password: Fallback::Monitored } => Some(Refusal::Temporary(*reason)),
+            _ => None,
         }
     }
 }
@@ -79,8 +114,9 @@ fn transport(facts: &Facts, policy: &MailFlowPolicy, steps: &mut Steps) -> Optio
             None
         }
         Transport::Plain if policy.tls == TlsRule::Required => {
-            steps.add(Question::Transport, "no TLS, and TLS is required", Effect::Refused);
-            let closed = std::mem::take(steps).close(facts, Refusal::TlsRequired);
+            let answer = "no TLS, and TLS is required";
+            let refusal = steps.enforce(Rule::Tls, Question::Transport, answer, Refusal::TlsRequired).err()?;
+            let closed = std::mem::take(steps).close(facts, refusal);
             Some(Judgement { standing: Standing::Open { starttls: true, tls_first: true }, ..closed })
         }
         Transport::Plain => {
@@ -103,20 +139,25 @@ fn certificate<'f>(
 ) -> CertificateFinding<'f> {
     let Some(rules) = rules.filter(|_| policy.verify_client_certificate) else {
         steps.add(Question::Certificate, "not asked for", Effect::Continue);
-        return CertificateFinding::Silent { password: true };
+        return CertificateFinding::Silent { password: Fallback::Open };
     };
+    // Without TLS, which is required and monitored, a certificate is missed no more than where TLS is preferred.
+    let required = policy.tls == TlsRule::Required && facts.transport != Transport::Plain;
     match &facts.certificate {
         CertificateFact::Presented(presented) => path(presented, rules, steps),
         // Rule 3: with TLS required only a valid certificate goes on, unless on_missing says fallback.
         CertificateFact::NotPresented | CertificateFact::NotRequested
-            if policy.tls == TlsRule::Required && rules.on_missing == OnProblem::Reject =>
+            if required && rules.on_missing == OnProblem::Reject =>
         {
-            steps.add(Question::Certificate, "none shown", Effect::Refused);
-            CertificateFinding::Refused(Refusal::CertificateMissing)
+            let missing = Refusal::CertificateMissing;
+            match steps.enforce(Rule::Certificate, Question::Certificate, "none shown", missing) {
+                Ok(()) => CertificateFinding::Silent { password: Fallback::Open },
+                Err(refusal) => CertificateFinding::Refused(refusal),
+            }
         }
         CertificateFact::NotPresented | CertificateFact::NotRequested => {
-            let password = rules.on_missing == OnProblem::Fallback;
-            steps.add(Question::Certificate, "none shown", fallback_or(password, Effect::Continue));
+            let password = Fallback::by(rules.on_missing, steps);
+            steps.add(Question::Certificate, "none shown", password.effect(Effect::Continue));
             CertificateFinding::Silent { password }
         }
     }
@@ -151,8 +192,8 @@ fn revocation<'f>(
             problem(rules.on_invalid, Question::Revocation, status, Refusal::CertificateStatusUnknown, steps)
         }
         (Revocation::Unknown(_), OnUnknownStatus::Temporary) => {
-            let password = rules.on_invalid == OnProblem::Fallback;
-            steps.add(Question::Revocation, status, fallback_or(password, Effect::Temporary));
+            let password = Fallback::by(rules.on_invalid, steps);
+            steps.add(Question::Revocation, status, password.effect(Effect::Temporary));
             CertificateFinding::Temporary { reason: Temporary::RevocationStatus, password }
         }
         (Revocation::Unknown(_), OnUnknownStatus::Allow) | (Revocation::Good { .. } | Revocation::NotChecked, _) => {
@@ -181,14 +222,14 @@ fn certificate_query<'f>(
             problem(rules.on_no_match, ASKED, "several people".to_owned(), Refusal::CertificateAmbiguous, steps)
         }
         QueryFact::Unavailable(why) => {
-            let password = rules.on_no_match == OnProblem::Fallback;
+            let password = Fallback::by(rules.on_no_match, steps);
             let answer = format!("directory unavailable: {why}");
-            steps.add(ASKED, answer, fallback_or(password, Effect::Temporary));
+            steps.add(ASKED, answer, password.effect(Effect::Temporary));
             CertificateFinding::Temporary { reason: Temporary::CertificateQuery, password }
         }
         QueryFact::NotAsked => {
             steps.add(ASKED, "no directory is configured beside the trust", Effect::Continue);
-            CertificateFinding::Silent { password: true }
+            CertificateFinding::Silent { password: Fallback::Open }
         }
     }
 }
@@ -201,15 +242,16 @@ fn problem<'f>(
     refusal: Refusal,
     steps: &mut Steps,
 ) -> CertificateFinding<'f> {
-    match on_problem {
-        OnProblem::Reject => {
-            steps.add(question, answer, Effect::Refused);
-            CertificateFinding::Refused(refusal)
-        }
+    let go_on = match on_problem {
+        OnProblem::Reject => steps.enforce(Rule::Certificate, question, answer, refusal),
         OnProblem::Fallback => {
             steps.add(question, answer, Effect::Fallback);
-            CertificateFinding::Silent { password: true }
+            Ok(())
         }
+    };
+    match go_on {
+        Ok(()) => CertificateFinding::Silent { password: Fallback::Open },
+        Err(refusal) => CertificateFinding::Refused(refusal),
     }
 }
 
@@ -274,6 +316,7 @@ fn attempt(
     if facts.attempt == Attempt::None {
         return None;
     }
+    let monitored = steps.monitored.len();
     let outcome = available(facts, policy, profile, certificate).and_then(|(_, password)| match &facts.attempt {
         Attempt::None => Err(Refusal::AuthNotOffered),
         Attempt::External { authorization_identity } => external(authorization_identity, certificate, steps),
@@ -282,6 +325,10 @@ fn attempt(
             let rules = offered.ok_or(Refusal::MechanismNotOffered)?;
             let principal = self::password(user, *mechanism, fact, steps)?;
             same_person(principal, certificate, steps)?;
+            if let Some(refusal) = certificate.monitored_password() {
+                let answer = "a password in the place of a certificate";
+                steps.enforce(Rule::Certificate, Question::Attempt, answer, refusal)?;
+            }
             self::allowance(allowance, rules, steps)?;
             // A password adds nothing to who the certificate says it is, and takes no address away.
             let principal = if let CertificateFinding::Person(owner) = certificate { owner } else { principal };
@@ -292,6 +339,10 @@ fn attempt(
         &outcome
     {
         steps.add(Question::Attempt, refusal.to_string(), Effect::Refused);
+    }
+    if outcome.is_err() {
+        // What failed was not let through.
+        steps.monitored.truncate(monitored);
     }
     Some(outcome)
 }
@@ -351,17 +402,15 @@ fn allowance(fact: &AllowanceFact, rules: &PasswordRules, steps: &mut Steps) -> 
             steps.add(Question::Allowance, "allowed", Effect::Continue);
             Ok(())
         }
-        (AllowanceFact::NotAllowed, OnNotAllowed::Monitor) => {
-            steps.add(Question::Allowance, "not allowed; let through, as on_not_allowed is monitor", Effect::Continue);
-            Ok(())
-        }
-        (AllowanceFact::NotAllowed, OnNotAllowed::Reject) => {
-            steps.add(Question::Allowance, "not allowed", Effect::Refused);
-            Err(Refusal::InvalidCredentials)
+        (AllowanceFact::NotAllowed, on_not_allowed) => {
+            if on_not_allowed == OnNotAllowed::Monitor {
+                steps.monitor(Rule::Allowance);
+            }
+            steps.enforce(Rule::Allowance, Question::Allowance, "not allowed", Refusal::InvalidCredentials)
         }
         (AllowanceFact::Unavailable(why), _) => {
-            steps.add(Question::Allowance, format!("directory unavailable: {why}"), Effect::Temporary);
-            Err(Refusal::Temporary(Temporary::Allowance))
+            let answer = format!("directory unavailable: {why}");
+            Err(steps.refuse(Question::Allowance, answer, Refusal::Temporary(Temporary::Allowance)))
         }
     }
 }
@@ -393,38 +442,53 @@ fn mail(
         }
         _ => None,
     };
-    // Rule 9: who cannot be identified now is neither refused for good nor taken for a client without an identity.
-    let refusal = match (&identity, certificate, attempt) {
-        (None, CertificateFinding::Temporary { reason, .. }, _) | (None, _, Some(Err(Refusal::Temporary(reason)))) => {
-            Some(Refusal::Temporary(*reason))
-        }
-        // A rejection that is delayed is said of the recipient, so that the log has one.
-        (None, ..) if policy.smtp_auth == SmtpAuth::Required && !policy.delayed_rejection => {
-            Some(Refusal::AuthenticationRequired)
-        }
-        _ => None,
-    };
-    match refusal {
-        Some(refusal) => {
-            let temporary = matches!(refusal, Refusal::Temporary(_));
-            let effect = if temporary { Effect::Temporary } else { Effect::Refused };
-            steps.add(Question::Mail, refusal.to_string(), effect);
-            Err(refusal)
-        }
-        None => {
-            let who = identity.as_ref().map_or_else(
-                || Cow::Borrowed("without an identity"),
-                |identified| Cow::Owned(format!("as {}", identified.principal.user_id)),
-            );
-            steps.add(Question::Mail, who, Effect::Permitted);
-            let reach = reach(identity.as_ref(), policy);
-            Ok(Clearance::new(identity, reach, policy, facts.transport == Transport::Plain))
-        }
+    if identity.is_none() {
+        without_identity(policy, certificate, attempt, steps)?;
     }
+    let who = identity.as_ref().map_or_else(
+        || Cow::Borrowed("without an identity"),
+        |identified| Cow::Owned(format!("as {}", identified.principal.user_id)),
+    );
+    steps.add(Question::Mail, who, Effect::Permitted);
+    let reach = reach(identity.as_ref(), policy);
+    Ok(Clearance::new(identity, reach, policy, facts.transport == Transport::Plain))
 }
 
-fn fallback_or(password: bool, otherwise: Effect) -> Effect {
-    if password { Effect::Fallback } else { otherwise }
+/// May somebody who is nobody go on?
+fn without_identity(
+    policy: &MailFlowPolicy,
+    certificate: &CertificateFinding<'_>,
+    attempt: &Option<Result<Identified, Refusal>>,
+    steps: &mut Steps,
+) -> Result<(), Refusal> {
+    let mut put_off = |reason: Temporary, monitored: bool| {
+        let refusal = Refusal::Temporary(reason);
+        let answer = refusal.to_string();
+        match monitored {
+            true => steps.enforce(Rule::Certificate, Question::Mail, answer, refusal),
+            false => Err(steps.refuse(Question::Mail, answer, refusal)),
+        }
+    };
+    // A rejection that is delayed is said of the recipient, so that the log has one.
+    let required = policy.smtp_auth == SmtpAuth::Required && !policy.delayed_rejection;
+    // Rule 9: who cannot be identified now is neither refused for good nor taken for a client without an identity.
+    match (certificate, attempt) {
+        (CertificateFinding::Temporary { reason, .. }, Some(Err(Refusal::Temporary(_)))) => put_off(*reason, false)?,
+        // A certificate that is only tried out is none until it can be judged; but that must not make a "never" of a
+        // "later".
+        (CertificateFinding::Temporary { reason, .. }, _) => {
+            put_off(*reason, !required || policy.monitor.contains(Rule::Auth))?;
+        }
+        (_, Some(Err(Refusal::Temporary(reason)))) => put_off(*reason, false)?,
+        _ => {}
+    }
+    match required {
+        true => {
+            let refusal = Refusal::AuthenticationRequired;
+            steps.enforce(Rule::Auth, Question::Mail, refusal.to_string(), refusal)
+        }
+        false => Ok(()),
+    }
 }
 
 /// How far the mail of such a client goes: an identity relays, whatever brought the client here.
@@ -449,7 +513,8 @@ impl Steps {
             auth: AuthOffer::Refused(refusal.clone()),
             attempt: (facts.attempt != Attempt::None).then(|| Err(refusal.clone())),
             mail: Err(refusal),
-            steps: self.0,
+            monitored: Vec::new(),
+            steps: self.taken,
         }
     }
 }

@@ -6,7 +6,8 @@ use std::fmt;
 use auth::Mechanism;
 
 use crate::permit::Clearance;
-use crate::refusal::Refusal;
+use crate::refusal::{Monitored, Refusal};
+use crate::rule::{Rule, Rules};
 
 /// The whole answer of [`crate::judge`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Judgement {
     pub attempt: Option<Result<(), Refusal>>,
     /// May MAIL go on, and as whom?
     pub mail: Result<Clearance, Refusal>,
+    /// What would have been refused before MAIL could go on, but for `monitor`; in order.
+    pub monitored: Vec<Monitored>,
     /// Each question, its answer, and what followed; in order.
     pub steps: Vec<Step>,
 }
@@ -116,16 +119,67 @@ pub enum Effect {
     Temporary,
     /// A no.
     Refused,
+    /// It would be a no, or a failure, were the rule not monitored; the next question is asked.
+    Monitored,
     /// A yes.
     Permitted,
 }
 
+/// The steps of a judgement under way, and what the rules that are only tried out would have refused.
 #[derive(Default)]
-pub(crate) struct Steps(pub(crate) Vec<Step>);
+pub(crate) struct Steps {
+    pub(crate) taken: Vec<Step>,
+    pub(crate) monitored: Vec<Monitored>,
+    monitor: Rules,
+}
 
 impl Steps {
+    /// Before the first question, under these rules of the policy that are monitored.
+    pub(crate) fn new(monitor: Rules) -> Self {
+        Self { taken: Vec::with_capacity(8), monitored: Vec::new(), monitor }
+    }
+
     pub(crate) fn add(&mut self, question: Question, answer: impl Into<Cow<'static, str>>, effect: Effect) {
-        self.0.push(Step { question, answer: answer.into(), effect });
+        self.taken.push(Step { question, answer: answer.into(), effect });
+    }
+
+    /// Whether a rule is only tried out.
+    pub(crate) fn monitors(&self, rule: Rule) -> bool {
+        self.monitor.contains(rule)
+    }
+
+    /// This rule is only tried out, by another setting than the policy's.
+    pub(crate) fn monitor(&mut self, rule: Rule) {
+        self.monitor.insert(rule);
+    }
+
+    /// An answer that nothing makes good.
+    pub(crate) fn refuse(
+        &mut self,
+        question: Question,
+        answer: impl Into<Cow<'static, str>>,
+        refusal: Refusal,
+    ) -> Refusal {
+        let effect = if refusal.is_temporary() { Effect::Temporary } else { Effect::Refused };
+        self.add(question, answer, effect);
+        refusal
+    }
+
+    /// A rule says no: `Ok` where it is only tried out.
+    pub(crate) fn enforce(
+        &mut self,
+        rule: Rule,
+        question: Question,
+        answer: impl Into<Cow<'static, str>>,
+        refusal: Refusal,
+    ) -> Result<(), Refusal> {
+        if !self.monitors(rule) {
+            return Err(self.refuse(question, answer, refusal));
+        }
+        let reason = answer.into();
+        self.add(question, reason.clone(), Effect::Monitored);
+        self.monitored.push(Monitored { rule, refusal, reason });
+        Ok(())
     }
 }
 
@@ -156,6 +210,7 @@ impl fmt::Display for Effect {
             Self::Fallback => "password may follow",
             Self::Temporary => "temporary failure",
             Self::Refused => "refused",
+            Self::Monitored => "would be refused",
             Self::Permitted => "permitted",
         })
     }

@@ -10,7 +10,8 @@ use protocol::{MailPattern, Mailbox, ReversePath};
 
 use crate::flow::MailFlowPolicy;
 use crate::flow_values::ReplyText;
-use crate::refusal::Refusal;
+use crate::refusal::{Monitored, Refusal};
+use crate::rule::{Rule, Rules};
 use crate::sender::{NullSender, OnForeign, SenderBinding, SenderRules, named, stand_in};
 
 /// Whom the client was found to be.
@@ -28,6 +29,7 @@ pub struct Clearance {
     identity: Option<Identified>,
     reach: Reach,
     rules: SenderRules,
+    monitor: Rules,
     /// Senders who need the TLS that this session lacks.
     need_tls: Option<Arc<[MailPattern]>>,
 }
@@ -50,7 +52,9 @@ pub struct Permit {
     sender: ReversePath,
     reach: Reach,
     rules: SenderRules,
+    monitor: Rules,
     foreign: Option<Foreign>,
+    monitored: Vec<Monitored>,
 }
 
 /// This message may go on, by its header too.
@@ -58,6 +62,7 @@ pub struct Permit {
 pub struct Authorized {
     author: Option<Mailbox>,
     foreign: Option<Foreign>,
+    monitored: Option<Monitored>,
 }
 
 /// Another's sender or author, which would have been refused under `reject`.
@@ -72,7 +77,7 @@ pub struct Foreign {
 impl Clearance {
     pub(crate) fn new(identity: Option<Identified>, reach: Reach, policy: &MailFlowPolicy, plain: bool) -> Self {
         let need_tls = plain.then(|| Arc::clone(&policy.tls_required_for_senders));
-        Self { identity, reach, rules: policy.senders, need_tls }
+        Self { identity, reach, rules: policy.senders, monitor: policy.monitor, need_tls }
     }
 
     /// Who the client is; `None` where the policy lets unknown clients send.
@@ -84,30 +89,46 @@ impl Clearance {
     pub fn permit(self, sender: ReversePath) -> Result<Permit, Refusal> {
         let needs_tls =
             |mailbox: &Mailbox| self.need_tls.iter().flat_map(|all| all.iter()).any(|one| one.holds(mailbox));
+        let mut monitored = Vec::new();
+        let mut enforce = |rule, refusal: Refusal| match self.monitor.contains(rule) {
+            true => {
+                monitored.push(Monitored::of(rule, refusal));
+                Ok(())
+            }
+            false => Err(refusal),
+        };
         if sender.mailbox().is_some_and(needs_tls) {
-            return Err(Refusal::TlsRequired);
+            enforce(Rule::Tls, Refusal::TlsRequired)?;
         }
         if sender == ReversePath::Null && self.rules.null_sender == NullSender::Reject {
-            return Err(Refusal::NullSender);
+            enforce(Rule::Sender, Refusal::NullSender)?;
         }
-        let Self { identity, reach, rules, .. } = self;
-        let (sender, foreign) = match (&identity, sender) {
-            (Some(Identified { principal, .. }), ReversePath::Mailbox(mailbox))
-                if !rules.is_own(rules.sender, principal, &mailbox) =>
-            {
-                let refusal = match rules.sender {
-                    SenderBinding::OwnDomain => Refusal::SenderNotOwnDomain,
-                    SenderBinding::OwnAddress | SenderBinding::Any => Refusal::SenderNotOwn(named(principal)),
-                };
-                match (rules.on_foreign_sender, stand_in(principal)) {
-                    (OnForeign::Monitor, _) => (mailbox, Some(Foreign { refusal, rewritten: false })),
-                    (OnForeign::Rewrite, Some(own)) => (own.clone(), Some(Foreign { refusal, rewritten: true })),
-                    (OnForeign::Reject, _) | (OnForeign::Rewrite, None) => return Err(refusal),
-                }
-            }
-            (_, sender) => return Ok(Permit { identity, sender, reach, rules, foreign: None }),
+        let Self { identity, reach, rules, monitor, .. } = self;
+        let mut permit = Permit { identity, sender, reach, rules, monitor, foreign: None, monitored };
+        let (Some(Identified { principal, .. }), ReversePath::Mailbox(mailbox)) = (&permit.identity, &permit.sender)
+        else {
+            return Ok(permit);
         };
-        Ok(Permit { identity, sender: ReversePath::Mailbox(sender), reach, rules, foreign })
+        if rules.is_own(rules.sender, principal, mailbox) {
+            return Ok(permit);
+        }
+        let refusal = match rules.sender {
+            SenderBinding::OwnDomain => Refusal::SenderNotOwnDomain,
+            SenderBinding::OwnAddress | SenderBinding::Any => Refusal::SenderNotOwn(named(principal)),
+        };
+        let lenient = rules.on_foreign_sender == OnForeign::Monitor || monitor.contains(Rule::Sender);
+        match stand_in(principal).cloned().filter(|_| rules.on_foreign_sender == OnForeign::Rewrite) {
+            Some(own) => {
+                permit.sender = ReversePath::Mailbox(own);
+                permit.foreign = Some(Foreign { refusal, rewritten: true });
+            }
+            None if lenient => {
+                permit.monitored.push(Monitored::of(Rule::Sender, refusal.clone()));
+                permit.foreign = Some(Foreign { refusal, rewritten: false });
+            }
+            None => return Err(refusal),
+        }
+        Ok(permit)
     }
 }
 
@@ -120,6 +141,11 @@ impl Permit {
     /// Whom the mail may reach.
     pub fn reach(&self) -> &Reach {
         &self.reach
+    }
+
+    /// What this sender would have been refused for, but for `monitor`.
+    pub fn monitored(&self) -> &[Monitored] {
+        &self.monitored
     }
 
     /// The sender this permit is for: MAIL FROM, or what takes its place.
@@ -139,28 +165,30 @@ impl Permit {
         let binding = self.rules.from_header;
         let principal = match &self.identity {
             Some(identity) if binding != SenderBinding::Any => &identity.principal,
-            _ => return Ok(Authorized { author: None, foreign: None }),
+            _ => return Ok(Authorized { author: None, foreign: None, monitored: None }),
         };
         let Err(refusal) = self.bound(principal, header) else {
-            return Ok(Authorized { author: None, foreign: None });
+            return Ok(Authorized { author: None, foreign: None, monitored: None });
         };
-        match (self.rules.on_foreign_from, stand_in(principal)) {
-            (OnForeign::Monitor, _) => {
-                Ok(Authorized { author: None, foreign: Some(Foreign { refusal, rewritten: false }) })
-            }
+        let refusal = match (self.rules.on_foreign_from, stand_in(principal)) {
             // Where the lines of the header are in doubt, none can be put in another's place.
             (OnForeign::Rewrite, Some(own)) if !header.summary().control => {
                 // RFC 6376 section 5.4: From is always signed. A signature is not broken behind the signer's back.
                 match header.summary().signed {
-                    true => Err(Refusal::AuthorSigned),
-                    false => Ok(Authorized {
-                        author: Some(own.clone()),
-                        foreign: Some(Foreign { refusal, rewritten: true }),
-                    }),
+                    true => Refusal::AuthorSigned,
+                    false => {
+                        let foreign = Some(Foreign { refusal, rewritten: true });
+                        return Ok(Authorized { author: Some(own.clone()), foreign, monitored: None });
+                    }
                 }
             }
-            (OnForeign::Reject | OnForeign::Rewrite, _) => Err(refusal),
+            _ => refusal,
+        };
+        if self.rules.on_foreign_from != OnForeign::Monitor && !self.monitor.contains(Rule::FromHeader) {
+            return Err(refusal);
         }
+        let monitored = Some(Monitored::of(Rule::FromHeader, refusal.clone()));
+        Ok(Authorized { author: None, foreign: Some(Foreign { refusal, rewritten: false }), monitored })
     }
 
     fn bound(&self, principal: &Principal, header: &HeaderSection) -> Result<(), Refusal> {
@@ -181,6 +209,11 @@ impl Authorized {
     /// Who takes the place of the authors that are named.
     pub fn author(&self) -> Option<&Mailbox> {
         self.author.as_ref()
+    }
+
+    /// What it would have been refused for, but for `monitor`.
+    pub fn monitored(&self) -> Option<&Monitored> {
+        self.monitored.as_ref()
     }
 
     /// The author was another, and goes on by the policy's leniency.

@@ -9,7 +9,8 @@ use crate::flow::MailFlowPolicy;
 use crate::judgement::{Effect, Question, Step, Steps};
 use crate::permit::{Permit, Reach};
 use crate::recipients::{Listed, Listing};
-use crate::refusal::{Refusal, Temporary};
+use crate::refusal::{Monitored, Refusal, Temporary};
+use crate::rule::Rule;
 
 /// What is known at RCPT.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,42 +70,48 @@ pub enum RecipientVerdict {
 pub struct RecipientJudgement {
     /// The answer.
     pub verdict: RecipientVerdict,
+    /// What would have been refused, but for `monitor`; in order.
+    pub monitored: Vec<Monitored>,
     /// Each question, its answer, and what followed; in order.
     pub steps: Vec<Step>,
 }
 
 /// Judges one RCPT under the policy and the permit of its MAIL. Pure: the same facts give the same judgement.
 pub fn judge_recipient(facts: &RecipientFacts, permit: &Permit, policy: &MailFlowPolicy) -> RecipientJudgement {
-    let mut steps = Steps::default();
+    let mut steps = Steps::new(policy.monitor);
     let verdict =
         match limits(facts, permit, policy, &mut steps).and_then(|()| reach(facts, permit, policy, &mut steps)) {
             Ok(verdict) => verdict,
             Err(refusal) => RecipientVerdict::Refused(refusal),
         };
-    RecipientJudgement { verdict, steps: steps.0 }
+    RecipientJudgement { verdict, monitored: steps.monitored, steps: steps.taken }
 }
 
 /// Before a directory is asked: who is over a limit costs nobody anything.
 fn limits(facts: &RecipientFacts, permit: &Permit, policy: &MailFlowPolicy, steps: &mut Steps) -> Result<(), Refusal> {
-    let mut within = |count: u32, limit: Option<u32>, what: &str, refusal: fn(u32) -> Refusal| match limit {
-        None => Ok(()),
-        Some(limit) => {
-            let full = count >= limit;
-            let effect = if full { Effect::Temporary } else { Effect::Continue };
-            steps.add(Question::Limits, format!("{count} of {limit} recipients {what}"), effect);
-            if full { Err(refusal(limit)) } else { Ok(()) }
-        }
-    };
     if let Reach::Nowhere(text) = permit.reach() {
         steps.add(Question::Access, "reject, delayed to RCPT, and the client has no identity", Effect::Refused);
         return Err(Refusal::RecipientDenied(text.clone()));
     }
-    let per_message = Some(policy.max_recipients_per_message);
-    within(facts.in_message, per_message, "in this message", Refusal::TooManyRecipients)?;
-    let per_client = policy.max_recipients_per_hour;
-    within(facts.hour_of_client, per_client, "of this client within the hour", Refusal::ClientHourFull)?;
+    let limit = policy.max_recipients_per_message;
+    let answer = format!("{} of {limit} recipients in this message", facts.in_message);
+    if facts.in_message >= limit {
+        // Never monitored: it is what keeps a message within bounds here.
+        return Err(steps.refuse(Question::Limits, answer, Refusal::TooManyRecipients(limit)));
+    }
+    steps.add(Question::Limits, answer, Effect::Continue);
+    let mut within = |count: u32, limit: Option<u32>, whose: &str, refusal: fn(u32) -> Refusal| {
+        let Some(limit) = limit else { return Ok(()) };
+        let answer = format!("{count} of {limit} recipients of this {whose} within the hour");
+        if count >= limit {
+            return steps.enforce(Rule::Limits, Question::Limits, answer, refusal(limit));
+        }
+        steps.add(Question::Limits, answer, Effect::Continue);
+        Ok(())
+    };
+    within(facts.hour_of_client, policy.max_recipients_per_hour, "client", Refusal::ClientHourFull)?;
     let per_identity = policy.max_recipients_per_hour_per_identity.filter(|_| permit.identity().is_some());
-    within(facts.hour_of_identity, per_identity, "of this identity within the hour", Refusal::IdentityHourFull)
+    within(facts.hour_of_identity, per_identity, "identity", Refusal::IdentityHourFull)
 }
 
 fn reach(
@@ -121,8 +128,7 @@ fn reach(
     let limit = policy.max_unknown_recipients_per_hour;
     if facts.unknown >= limit {
         let answer = format!("{} of {limit} unknown recipients of this client within the hour", facts.unknown);
-        steps.add(Question::Limits, answer, Effect::Temporary);
-        return Err(Refusal::Harvesting(limit));
+        steps.enforce(Rule::Limits, Question::Limits, answer, Refusal::Harvesting(limit))?;
     }
     let entry = |what: &str| -> Cow<'static, str> {
         match &facts.listed.entry {
@@ -130,27 +136,34 @@ fn reach(
             None => what.to_owned().into(),
         }
     };
-    let (answer, effect, outcome) = match (facts.listed.listing, &facts.directory) {
-        (Listing::NotOurs, _) => (entry("not ours"), Effect::Refused, Err(Refusal::RelayingDenied)),
-        (Listing::Rejected, _) => (entry("rejected"), Effect::Refused, Err(Refusal::RecipientUnknown)),
-        (Listing::Accepted, _) => (entry("accepted"), Effect::Permitted, Ok(RecipientVerdict::Accepted)),
+    let (answer, refusal) = match (facts.listed.listing, &facts.directory) {
+        // How far mail goes is access, and never monitored.
+        (Listing::NotOurs, _) => {
+            return Err(steps.refuse(Question::Recipient, entry("not ours"), Refusal::RelayingDenied));
+        }
+        (Listing::Accepted, _) => (entry("accepted"), None),
+        (Listing::IfKnown, DirectoryFact::Known) => (entry("known, and accepted"), None),
         (Listing::IfKnown, DirectoryFact::NotAsked) => {
-            (entry("accepted if known,"), Effect::Continue, Ok(RecipientVerdict::AskDirectory))
+            steps.add(Question::Recipient, entry("accepted if known,"), Effect::Continue);
+            return Ok(RecipientVerdict::AskDirectory);
         }
-        (Listing::IfKnown, DirectoryFact::Known) => {
-            (entry("known, and accepted"), Effect::Permitted, Ok(RecipientVerdict::Accepted))
-        }
+        (Listing::Rejected, _) => (entry("rejected"), Some(Refusal::RecipientUnknown)),
         (Listing::IfKnown, DirectoryFact::Unknown) => {
-            (entry("unknown, and accepted if known,"), Effect::Refused, Err(Refusal::RecipientUnknown))
+            (entry("unknown, and accepted if known,"), Some(Refusal::RecipientUnknown))
         }
-        (Listing::IfKnown, DirectoryFact::Unavailable(why)) => (
-            format!("directory unavailable: {why}").into(),
-            Effect::Temporary,
-            Err(Refusal::Temporary(Temporary::RecipientQuery)),
-        ),
+        (Listing::IfKnown, DirectoryFact::Unavailable(why)) => {
+            (format!("directory unavailable: {why}").into(), Some(Refusal::Temporary(Temporary::RecipientQuery)))
+        }
     };
-    steps.add(Question::Recipient, answer, effect);
-    outcome
+    let answer = match refusal {
+        None => answer,
+        Some(refusal) => {
+            steps.enforce(Rule::Recipients, Question::Recipient, answer, refusal)?;
+            "one of the listener's own".into()
+        }
+    };
+    steps.add(Question::Recipient, answer, Effect::Permitted);
+    Ok(RecipientVerdict::Accepted)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Why something is refused.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use pki::PathError;
@@ -7,6 +8,7 @@ use protocol::Mailbox;
 use protocol::header::OriginatorError;
 
 use crate::flow_values::ReplyText;
+use crate::rule::Rule;
 
 /// Why something is refused. One table in `session` turns it into a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +79,25 @@ pub enum Refusal {
     Harvesting(u32),
 }
 
+/// What a rule would have refused, were it not monitored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Monitored {
+    /// Which.
+    pub rule: Rule,
+    /// What the client would have met.
+    pub refusal: Refusal,
+    /// What the facts said: for the log.
+    pub reason: Cow<'static, str>,
+}
+
+impl Monitored {
+    /// With the refusal's own words as its reason.
+    pub(crate) fn of(rule: Rule, refusal: Refusal) -> Self {
+        let reason = refusal.to_string().into();
+        Self { rule, refusal, reason }
+    }
+}
+
 /// Who cannot answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Temporary {
@@ -90,6 +111,20 @@ pub enum Temporary {
     Allowance,
     /// The directory, asked for a recipient.
     RecipientQuery,
+}
+
+impl Refusal {
+    /// Whether the same may be granted later.
+    pub(crate) fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Temporary(_)
+                | Self::TooManyRecipients(_)
+                | Self::ClientHourFull(_)
+                | Self::IdentityHourFull(_)
+                | Self::Harvesting(_)
+        )
+    }
 }
 
 /// The reason as the log words it; replies have their own table.

@@ -9,11 +9,11 @@ use auth::{
 };
 use pki::{OnUnknownStatus, PathError, Revocation, RevocationReason, Time, UnknownStatus};
 use postern_policy::{
-    Access, AuthOffer, Effect, Identified, Judgement, MailFlowPolicy, Question, Reach, Refusal, SmtpAuth, Standing,
-    TlsRule, judge,
+    Access, AuthOffer, Effect, Identified, Judgement, MailFlowPolicy, Question, Reach, Refusal, Rule, Rules, SmtpAuth,
+    Standing, TlsRule, judge,
 };
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::{Index, select, subsequence};
 use protocol::ReversePath;
 
 // ---- every fact, every policy, every profile ---------------------------------------------------
@@ -583,6 +583,39 @@ fn judged_alike(one: &Judgement, other: &Judgement) -> bool {
     (&one.standing, &one.auth, &one.attempt, &one.mail) == (&other.standing, &other.auth, &other.attempt, &other.mail)
 }
 
+/// Who may send, and whither; what is monitored is no part of it.
+fn mail(judged: &Judgement) -> Result<(Option<Identified>, Reach), Refusal> {
+    let permit = judged.mail.clone()?.permit(ReversePath::Null)?;
+    Ok((permit.identity().cloned(), permit.reach().clone()))
+}
+
+fn any_rules() -> impl Strategy<Value = Rules> {
+    subsequence(Rule::ALL.to_vec(), 0..=Rule::ALL.len()).prop_map(|rules| rules.into_iter().collect())
+}
+
+/// The settings under which what a rule refuses is none of its business.
+fn without(rule: Rule, policy: &MailFlowPolicy, profile: &ProfileRules) -> (MailFlowPolicy, ProfileRules) {
+    let (mut policy, mut profile) = (policy.clone(), profile.clone());
+    match rule {
+        Rule::Tls => policy.tls = TlsRule::Preferred,
+        Rule::Certificate => {
+            if let Some(rules) = &mut profile.certificate {
+                (rules.on_missing, rules.on_invalid) = (OnProblem::Fallback, OnProblem::Fallback);
+                rules.on_no_match = OnProblem::Fallback;
+            }
+        }
+        Rule::Auth => policy.smtp_auth = SmtpAuth::Preferred,
+        Rule::Allowance => {
+            if let Some(rules) = &mut profile.password {
+                rules.on_not_allowed = OnNotAllowed::Monitor;
+            }
+        }
+        // These are judged when there is a sender and a recipient.
+        Rule::Sender | Rule::FromHeader | Rule::Recipients | Rule::Limits => {}
+    }
+    (policy, profile)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
@@ -673,5 +706,88 @@ proptest! {
             *asked = allowance;
         }
         prop_assert!(judged_alike(&judge(&facts, &policy, &profile), &judge(&other, &policy, &profile)));
+    }
+
+    /// A rule that is only tried out refuses nobody, and tells of exactly those whom it would refuse.
+    #[test]
+    fn monitor_lets_through_what_the_rule_refuses_and_nothing_else(
+        facts in any_facts(),
+        policy in select(policies()),
+        profile in select(profiles()),
+        monitor in any_rules(),
+    ) {
+        let enforced = judge(&facts, &policy, &profile);
+        let monitored = judge(&facts, &MailFlowPolicy { monitor, ..policy.clone() }, &profile);
+        let known = |rule: Rule| monitor.contains(rule) || rule == Rule::Allowance;
+        prop_assert!(monitored.monitored.iter().all(|one| known(one.rule)));
+        let identity = |judged: &Judgement| {
+            judged.mail.as_ref().ok().and_then(|mail| mail.identity().map(|who| who.principal.user_id.clone()))
+        };
+        // A password that only `monitor` lets a client try may meet a directory that cannot answer: rule 9 stands.
+        let put_off = matches!(monitored.attempt, Some(Err(Refusal::Temporary(_))))
+            && matches!(enforced.attempt, Some(Err(Refusal::AuthNotOffered)));
+        if enforced.mail.is_ok() && !put_off {
+            prop_assert!(monitored.mail.is_ok(), "what is permitted stays permitted");
+            let who = identity(&enforced);
+            prop_assert!(who.is_none() || who == identity(&monitored), "and who sends is who sent");
+        }
+        if enforced.attempt == Some(Ok(())) {
+            prop_assert_eq!(&monitored.attempt, &Some(Ok(())));
+        }
+        // on_not_allowed = "monitor" lets through by itself.
+        let told: Vec<_> =
+            monitored.monitored.iter().filter(|one| !enforced.monitored.contains(one)).collect();
+        if monitored.mail.is_ok() {
+            match told.first() {
+                None => prop_assert!(mail(&enforced) == mail(&monitored), "what nobody tells of is as it would be"),
+                Some(first) => {
+                    let met = [enforced.mail.err(), enforced.attempt.and_then(Result::err)];
+                    prop_assert!(met.contains(&Some(first.refusal.clone())), "told is what would have been met");
+                }
+            }
+        }
+    }
+
+    /// What "let through" means: as under the lenient settings.
+    #[test]
+    fn a_monitored_rule_is_judged_as_its_lenient_setting(
+        facts in any_facts(),
+        policy in select(policies()),
+        profile in select(profiles()),
+        rule in select(Rule::ALL.to_vec()),
+    ) {
+        // Inside TLS the rule is content; whether a certificate must be shown there is another one's business.
+        prop_assume!(rule != Rule::Tls || facts.transport == Transport::Plain);
+        let monitor = [rule].into_iter().collect();
+        let monitored = judge(&facts, &MailFlowPolicy { monitor, ..policy.clone() }, &profile);
+        let refuses = match rule {
+            Rule::Tls => policy.tls == TlsRule::Required,
+            Rule::Auth => policy.smtp_auth == SmtpAuth::Required,
+            _ => true,
+        };
+        let (policy, profile) = if refuses { without(rule, &policy, &profile) } else { (policy, profile) };
+        let lenient = judge(&facts, &policy, &profile);
+        let met = |judged: &Judgement| (judged.standing.clone(), judged.auth.clone(), judged.attempt.clone());
+        prop_assert_eq!(met(&monitored), met(&lenient));
+        if mail(&monitored) == mail(&lenient) {
+            return Ok(());
+        }
+        // The one difference: a certificate that nobody can judge now holds up no mail that needs no identity.
+        prop_assert!(rule == Rule::Certificate && policy.smtp_auth != SmtpAuth::Required || policy.delayed_rejection);
+        prop_assert!(matches!(lenient.mail, Err(Refusal::Temporary(_))) && monitored.mail.is_ok());
+        prop_assert!(monitored.monitored.iter().any(|one| Some(&one.refusal) == lenient.mail.as_ref().err()));
+    }
+
+    /// Without `monitor` there is nothing to tell of, but for `on_not_allowed`.
+    #[test]
+    fn what_is_enforced_is_not_monitored(
+        facts in any_facts(),
+        policy in select(policies()),
+        profile in select(profiles()),
+    ) {
+        let judged = judge(&facts, &policy, &profile);
+        let lenient = profile.password.is_some_and(|rules| rules.on_not_allowed == OnNotAllowed::Monitor);
+        prop_assert!(judged.monitored.is_empty() || lenient);
+        prop_assert!(judged.monitored.iter().all(|one| one.rule == Rule::Allowance));
     }
 }

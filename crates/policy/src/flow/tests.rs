@@ -39,7 +39,7 @@ fn every_setting_arrives() {
          max_recipients_per_hour = 4\nmax_recipients_per_hour_per_identity = 5\nmax_unknown_recipients_per_hour = 6\n\
          delayed_rejection = true\nreject_text = \"Go away\"\nbanner = \"NO UCE\"\n\
          tls_required_for_senders = [\"@secret.example.mil\", \"a@example.mil\"]\n\
-         min_tls_version = \"1.3\"\ntls_suites = [\"TLS_AES_256_GCM_SHA384\"]\n",
+         min_tls_version = \"1.3\"\ntls_suites = [\"TLS_AES_256_GCM_SHA384\"]\nmonitor = [\"auth\", \"tls\", \"auth\"]\n",
     );
     assert_eq!(problems, []);
     assert_eq!(policy.access, Access::Reject);
@@ -55,12 +55,43 @@ fn every_setting_arrives() {
     let hourly = (policy.max_recipients_per_hour, policy.max_recipients_per_hour_per_identity);
     assert_eq!((hourly, policy.max_unknown_recipients_per_hour), ((Some(4), Some(5)), 6));
     assert!(policy.delayed_rejection);
+    assert_eq!(policy.monitor.iter().collect::<Vec<_>>(), [Rule::Tls, Rule::Auth]);
     let texts = [policy.reject_text, policy.banner].map(|text| text.unwrap().to_string());
     assert_eq!(texts, ["Go away", "NO UCE"]);
     let senders: Vec<String> = policy.tls_required_for_senders.iter().map(ToString::to_string).collect();
     assert_eq!(senders, ["secret.example.mil", "a@example.mil"]);
     assert_eq!(policy.min_tls_version, Some(MinVersion::Tls13));
     assert_eq!(policy.tls_suites.unwrap()[0].name(), "TLS_AES_256_GCM_SHA384");
+}
+
+/// Monitored for nothing: warned about, as whoever wrote it waits for something that never comes.
+#[test]
+fn rules_that_refuse_nobody_are_monitored_for_nothing() {
+    let all = "monitor = [\"tls\", \"certificate\", \"auth\", \"allowance\", \"sender\", \"recipients\", \"limits\"]\n";
+    for (settings, idle) in [
+        ("access = \"reject\"", "tls certificate auth allowance sender recipients limits"),
+        ("access = \"reject\"\ndelayed_rejection = true", "tls certificate auth recipients limits"),
+        ("access = \"relay\"", "tls certificate recipients limits"),
+        ("access = \"relay\"\ntls = \"required\"\nverify_client_certificate = true", "recipients limits"),
+        ("access = \"relay\"\ntls_required_for_senders = [\"a.example\"]", "certificate recipients limits"),
+        ("access = \"relay\"\nsmtp_auth = \"preferred\"", "tls certificate auth recipients limits"),
+        ("access = \"relay\"\nsmtp_auth = \"off\"", "tls certificate auth allowance recipients limits"),
+        ("access = \"relay\"\nsender = \"any\"", "tls certificate sender recipients limits"),
+        ("access = \"relay\"\nsender = \"any\"\nnull_sender = \"reject\"", "tls certificate recipients limits"),
+        ("access = \"accept\"", "tls certificate"),
+        ("access = \"relay\"\nmax_recipients_per_hour = 1", "tls certificate recipients"),
+        ("access = \"relay\"\nmax_recipients_per_hour_per_identity = 1", "tls certificate recipients"),
+    ] {
+        let (policy, _) = checked(&format!("{settings}\n{all}"));
+        let found: Vec<&str> = policy.idle_monitors().iter().map(Rule::name).collect();
+        assert_eq!(found.join(" "), idle, "{settings}");
+        let (policy, _) = checked(settings);
+        assert_eq!(policy.idle_monitors(), Rules::default());
+    }
+    for (from_header, idle) in [("any", true), ("own-domain", false)] {
+        let settings = format!("access = \"relay\"\nfrom_header = \"{from_header}\"\nmonitor = [\"from-header\"]");
+        assert_eq!(checked(&settings).0.idle_monitors().contains(Rule::FromHeader), idle);
+    }
 }
 
 #[test]

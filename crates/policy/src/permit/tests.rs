@@ -265,7 +265,7 @@ fn authors_are_bound_to_the_identity() {
     let not_own = |written: &str| {
         Err(Refusal::AuthorNotOwn { written: written.to_owned(), own: named(&identified(ALICE).principal) })
     };
-    let none = Authorized { author: None, foreign: None };
+    let none = Authorized { author: None, foreign: None, monitored: None };
     let cases: &[(&str, Result<(), Refusal>, bool)] = &[
         // header, under own-address, and whether own-domain takes it
         ("From: alice@example.mil", Ok(()), true),
@@ -361,6 +361,52 @@ fn an_author_is_rewritten_but_never_a_signed_one() {
     let permit =
         permit_under(&format!("sender = \"any\"\nfrom_header = \"own-address\"\n{rewrite}"), &[], "<b@c.d>").unwrap();
     assert!(permit.authorize(&HeaderSection::read(b"From: b@c.d\r\n").unwrap()).is_err(), "no address to put there");
+}
+
+/// `monitor` lets through what would be refused, and says what that is; what is rewritten is still rewritten.
+#[test]
+fn senders_and_authors_that_are_only_tried_out() {
+    let own = &["alice@example.mil"][..];
+    for (settings, sender, becomes, rule) in [
+        ("", "<bob@example.mil>", "<bob@example.mil>", Some(Rule::Sender)),
+        ("", "<alice@example.mil>", "<alice@example.mil>", None),
+        ("sender = \"any\"", "<bob@example.mil>", "<bob@example.mil>", None),
+        ("null_sender = \"reject\"", "<>", "<>", Some(Rule::Sender)),
+        ("on_foreign_sender = \"monitor\"", "<bob@example.mil>", "<bob@example.mil>", Some(Rule::Sender)),
+        ("on_foreign_sender = \"rewrite\"", "<bob@example.mil>", "<alice@example.mil>", None),
+    ] {
+        let settings = format!("{settings}\nmonitor = [\"sender\"]");
+        let permit = permit_under(&settings, own, sender).unwrap();
+        assert_eq!(permit.sender().to_string(), becomes, "{settings}");
+        assert_eq!(
+            permit.monitored().iter().map(|one| one.rule).collect::<Vec<_>>(),
+            Vec::from_iter(rule),
+            "{settings}"
+        );
+    }
+    // Nothing that could take its place.
+    let permit = permit_under("on_foreign_sender = \"rewrite\"\nmonitor = [\"sender\"]", &[], "<bob@example.mil>");
+    assert_eq!(permit.unwrap().monitored()[0].refusal, Refusal::SenderNotOwn(Vec::new()));
+    assert!(permit_under("monitor = [\"from-header\"]", own, "<bob@example.mil>").is_err(), "another rule");
+
+    let bobs = "From: bob@example.mil\r\n";
+    let signed = "DKIM-Signature: v=1\r\nFrom: bob@example.com\r\n";
+    for (more, header, rewritten, told) in [
+        ("", bobs, false, true),
+        ("", "From: alice@example.mil\r\n", false, false),
+        ("on_foreign_from = \"rewrite\"\n", bobs, true, false),
+        ("on_foreign_from = \"rewrite\"\n", signed, false, true),
+        ("on_foreign_from = \"monitor\"\n", signed, false, true),
+    ] {
+        let authorized = author("own-address", &format!("{more}monitor = [\"from-header\"]"), header).unwrap();
+        assert_eq!(
+            (authorized.author().is_some(), authorized.monitored().is_some()),
+            (rewritten, told),
+            "{more}{header}"
+        );
+        assert!(authorized.monitored().is_none_or(|one| one.rule == Rule::FromHeader));
+    }
+    assert!(author("own-address", "monitor = [\"sender\"]", bobs).is_err(), "another rule");
 }
 
 proptest! {

@@ -73,7 +73,11 @@ fn verdict(cells: &[&str], policy: &MailFlowPolicy) -> Result<String, String> {
     };
     assert!(agrees, "the last step says otherwise: {judgement:?}");
     Ok(match &judgement.verdict {
-        RecipientVerdict::Accepted => "accepted".to_owned(),
+        RecipientVerdict::Accepted if judgement.monitored.is_empty() => "accepted".to_owned(),
+        RecipientVerdict::Accepted => {
+            let all: Vec<String> = judgement.monitored.iter().map(|one| render::would_be(one, &session)).collect();
+            format!("accepted, monitored {}", all.join("; "))
+        }
         RecipientVerdict::AskDirectory => "ask".to_owned(),
         RecipientVerdict::Refused(refusal) => render::refusal_words(refusal, &session),
     })

@@ -1,7 +1,7 @@
 //! A judgement in the words of the tables.
 
 use auth::{CertificateFact, Facts};
-use postern_policy::{AuthOffer, Clearance, Judgement, Refusal, Standing, Temporary};
+use postern_policy::{AuthOffer, Clearance, Judgement, Monitored, Refusal, Standing, Temporary};
 
 use crate::table::Row;
 
@@ -34,6 +34,7 @@ pub(crate) fn judgement(row: &Row, judgement: &Judgement) -> Vec<(&'static str, 
             (Err(refusal), _) => refused(refusal),
             (Ok(clearance), _) => whom(clearance),
         },
+        "monitored" => monitored(&judgement.monitored, row, judgement),
         _ => match (judgement.mail.clone(), row.sender.clone()) {
             (Ok(clearance), Some(sender)) => match clearance.permit(sender.clone()) {
                 Ok(permit) if *permit.sender() == sender => "permitted".to_owned(),
@@ -44,6 +45,19 @@ pub(crate) fn judgement(row: &Row, judgement: &Judgement) -> Vec<(&'static str, 
         },
     };
     row.expected.iter().map(|(column, expected)| (*column, cell(column, expected))).collect()
+}
+
+/// What MAIL would have been refused for, and the sender.
+fn monitored(before: &[Monitored], row: &Row, judgement: &Judgement) -> String {
+    let permit =
+        judgement.mail.clone().ok().zip(row.sender.clone()).and_then(|(mail, sender)| mail.permit(sender).ok());
+    let sender = permit.iter().flat_map(|permit| permit.monitored());
+    let all: Vec<String> = before.iter().chain(sender).map(|one| would_be(one, &row.facts)).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join("; ") }
+}
+
+pub(crate) fn would_be(monitored: &Monitored, facts: &Facts) -> String {
+    format!("{}: {}", monitored.rule, refusal_words(&monitored.refusal, facts))
 }
 
 pub(crate) fn whom(clearance: &Clearance) -> String {

@@ -10,7 +10,7 @@ use crate::words;
 
 pub(crate) const FACTS: [&str; 8] =
     ["transport", "certificate", "path", "revocation", "query", "AUTH", "allowance", "sender"];
-const EXPECTED: [&str; 5] = ["session", "AUTH offer", "outcome", "MAIL", "verdict"];
+const EXPECTED: [&str; 6] = ["session", "AUTH offer", "outcome", "MAIL", "verdict", "monitored"];
 
 pub(crate) struct Row {
     pub(crate) file: String,

@@ -46,6 +46,13 @@ pub(crate) fn expected(column: &str, cell: &str) -> Result<(), String> {
         "session" => matches!(cell, "open" | "open, STARTTLS" | "TLS first" | "closed"),
         "AUTH offer" => cell.split(' ').all(|name| name.parse::<Mechanism>().is_ok()),
         "outcome" => matches!(cell, "-" | "235"),
+        "monitored" => {
+            return cell.split("; ").filter(|part| *part != "-").try_for_each(|part| {
+                let (rule, refusal) = part.split_once(": ").ok_or_else(|| unknown(column, part))?;
+                postern_policy::Rule::named(rule).ok_or_else(|| unknown("rule", rule))?;
+                expected("verdict", refusal)
+            });
+        }
         "MAIL" => cell == "as nobody" || is_identity(cell),
         _ => matches!(cell, "-" | "permitted") || cell.starts_with("550 not yours:"),
     };
@@ -63,6 +70,11 @@ pub(crate) fn policy(words: &str) -> Result<MailFlowPolicy, String> {
     let mut toml = String::new();
     for word in words.split_whitespace() {
         let (key, value) = word.split_once('=').ok_or_else(|| format!("{word:?}: write key=value"))?;
+        if key == "monitor" {
+            let rules: Vec<&str> = value.split(',').collect();
+            let _ = writeln!(toml, "{key} = {rules:?}");
+            continue;
+        }
         let bare = matches!(value, "true" | "false") || value.parse::<u32>().is_ok();
         let quote = if bare { "" } else { "\"" };
         let _ = writeln!(toml, "{key} = {quote}{value}{quote}");
