@@ -59,6 +59,10 @@ pub(crate) enum Command {
     /// Ask directories as sessions do, look everybody's certificate up, and look after the running gateway's servers.
     #[command(subcommand)]
     Directory(DirectoryCommand),
+    /// Show what sessions came to by day, listener and policy, and when it is safe to enforce a monitored rule.
+    ///
+    /// Asks the running gateway; where there is none, reads what the last one counted.
+    Report(ReportArguments),
     /// Make a password hash (Argon2id) for a people file, or a SCRAM verifier.
     ///
     /// The password is asked for on a terminal, and read as one line from standard input elsewhere.
@@ -277,6 +281,30 @@ pub(crate) struct Demo {
     /// Stop after the tour: exits with 0 when every row went as it should.
     #[arg(long)]
     pub(crate) tour_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The last so many days, today included.
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = humantime::parse_duration)]
+    pub(crate) since: Duration,
+    /// Only this listener.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
+    /// Only this policy.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<String>,
+    /// Tell at most so many who would be refused, of each listener and policy.
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    pub(crate) top: usize,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also draw the sessions by day.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

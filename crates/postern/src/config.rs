@@ -28,6 +28,8 @@ pub(crate) struct Configuration {
     pub(crate) log: LogSettings,
     pub(crate) limits: Limits,
     pub(crate) trace: TraceSettings,
+    /// Days for which counts are kept.
+    pub(crate) keep_days: u16,
     pub(crate) server_key: Arc<ServerKey>,
     pub(crate) trusts: Vec<Arc<pki::Trust>>,
     pub(crate) knowledge: pki::Knowledge,

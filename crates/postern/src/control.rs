@@ -9,6 +9,7 @@ use std::time::Duration;
 use directory::Directory;
 use pki::CrlStore;
 use serde::{Deserialize, Serialize};
+use session::{Snapshot, Statistics};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
@@ -23,6 +24,8 @@ pub(crate) enum Request {
     Crl(ListRequest),
     /// About directories.
     Directory(DirectoryRequest),
+    /// All that was counted.
+    Report,
 }
 
 /// What is answered.
@@ -30,6 +33,7 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     Crl(ListAnswer),
     Directory(DirectoryAnswer),
+    Report(Snapshot),
     /// The line was no request.
     NotUnderstood(String),
 }
@@ -50,6 +54,9 @@ fn socket(state_dir: &Path) -> PathBuf {
 pub(crate) struct Asked {
     pub(crate) crls: CrlStore,
     pub(crate) directories: Arc<[Arc<Directory>]>,
+    pub(crate) statistics: Arc<Statistics>,
+    /// How many days of them are kept.
+    pub(crate) keep_days: u16,
 }
 
 /// Answers for as long as it is polled.
@@ -96,6 +103,7 @@ async fn answer(stream: UnixStream, asked: &Asked) -> io::Result<()> {
     let answer = match serde_json::from_str(&line) {
         Ok(Request::Crl(request)) => Answer::Crl(lists::answer(&asked.crls, request).await),
         Ok(Request::Directory(request)) => Answer::Directory(directories::answer(&asked.directories, request)),
+        Ok(Request::Report) => Answer::Report(asked.statistics.snapshot(asked.keep_days)),
         Err(error) => Answer::NotUnderstood(error.to_string()),
     };
     let mut text = serde_json::to_vec(&answer)?;

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use auth::{Attempt, CertificateFact, Facts, Mechanism, TlsFact, Transport};
 use policy::{
-    Access, AuthOffer, Classified, Clearance, Client, DirectoryFact, Foreign, Judgement, MailFlowPolicy, Naming,
-    NullSender, Permit, RecipientFacts, RecipientJudgement, RecipientVerdict, Refusal, Standing, judge,
-    judge_recipient,
+    Access, AuthOffer, Authorized, Classified, Clearance, Client, DirectoryFact, Foreign, Judgement, MailFlowPolicy,
+    Monitored, Naming, NullSender, Permit, RecipientFacts, RecipientJudgement, RecipientVerdict, Refusal, Standing,
+    judge, judge_recipient,
 };
 use protocol::header::HeaderSection;
 use protocol::{ForwardPath, ReversePath};
@@ -111,6 +111,8 @@ struct Explanation {
     steps: Vec<String>,
     judgement: Judgement,
     mail: Result<String, Refusal>,
+    /// What would be refused, were it not monitored.
+    monitored: Vec<Monitored>,
     /// Where MAIL goes on, and a recipient was asked about.
     recipient: Option<RecipientJudgement>,
     /// Where MAIL goes on, and the header's author was asked about.
@@ -192,15 +194,20 @@ impl Explanation {
             _ => None,
         };
         let author = match (&permit, header(arguments)) {
-            (Ok(permit), Some(header)) => Some(permit.authorize(&header).map(|authorized| authored(&authorized))),
+            (Ok(permit), Some(header)) => Some(permit.authorize(&header)),
             _ => None,
         };
+        let mut monitored = judgement.monitored.clone();
+        monitored.extend(permit.iter().flat_map(Permit::monitored).cloned());
+        monitored.extend(recipient.iter().flat_map(|judgement| &judgement.monitored).cloned());
+        monitored.extend(author.iter().flatten().flat_map(Authorized::monitored).cloned());
+        let author = author.map(|author| author.map(|authorized| authored(&authorized)));
         let mail = permit.map(|permit| match &sender {
             None => who(permit.identity()),
             Some(_) => format!("{} from {}{}", who(permit.identity()), permit.sender(), leniency(permit.foreign())),
         });
         let (heading, policy) = (heading(listener, client, &classified), Arc::clone(policy));
-        Ok(Self { heading, steps, judgement, mail, recipient, author, policy })
+        Ok(Self { heading, steps, judgement, mail, monitored, recipient, author, policy })
     }
 
     /// Exits with 0 when mail would go on.
@@ -253,6 +260,8 @@ impl Explanation {
             Some(Ok(accepted)) => verdict.push(("DATA", format!("accepted{accepted}"))),
             Some(Err(refusal)) => verdict.push(("DATA", said(refusal))),
         }
+        let would_be = |one: &Monitored| ("monitor", format!("{} would be refused: {}", one.rule, said(&one.refusal)));
+        verdict.extend(self.monitored.iter().map(would_be));
         verdict
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use directory::{Directory, Reload};
 use pki::Knowledge;
-use session::{Connections, Failures, Hours, Listener, Server, ServerKey, Serving};
+use session::{Connections, Failures, Hours, Listener, Server, ServerKey, Serving, Statistics};
 use spool::{RecoveryReport, Spool, SpoolError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use crate::control;
 use crate::directories;
 use crate::forwards;
 use crate::stapling;
+use crate::statistics_file;
 
 /// Why the gateway does not start, or a reload is refused.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,8 @@ pub(crate) struct Gateway {
     sessions: TaskTracker,
     connections: Arc<Connections>,
     hours: Arc<Hours>,
+    statistics: Arc<Statistics>,
+    keep_days: u16,
     failures: Arc<Failures>,
     spool: Spool,
     /// No new sessions, and the old ones to end.
@@ -66,6 +69,9 @@ impl Gateway {
             let (spool, courier, stop) = (spool.clone(), configuration.courier, stop_delivery.clone());
             async move { spool.run(courier, stop).await }
         });
+        let statistics = Arc::new(Statistics::default());
+        statistics_file::restore(&statistics, &state_dir);
+        let keep_days = configuration.keep_days;
         let mut gateway = Self {
             hostname: configuration.hostname,
             state_dir,
@@ -73,6 +79,8 @@ impl Gateway {
             sessions: TaskTracker::new(),
             connections: Arc::default(),
             hours: Arc::default(),
+            statistics: Arc::clone(&statistics),
+            keep_days,
             failures: Arc::default(),
             spool,
             stop: CancellationToken::new(),
@@ -85,6 +93,7 @@ impl Gateway {
                 configuration.forwards,
                 configuration.knowledge,
                 configuration.state_dir,
+                (statistics, keep_days),
             ),
         };
         let server = gateway.server(
@@ -112,6 +121,7 @@ impl Gateway {
             spool: self.spool.clone(),
             connections: Arc::clone(&self.connections),
             hours: Arc::clone(&self.hours),
+            statistics: Arc::clone(&self.statistics),
             failures: Arc::clone(&self.failures),
             names,
             stop: self.stop.clone(),
@@ -120,6 +130,7 @@ impl Gateway {
 
     /// Binds what is new, exchanges what stays, drops what is gone; all or nothing.
     async fn listen(&mut self, plans: Vec<ListenerPlan>, server: &Arc<Server>) -> Result<(), GatewayError> {
+        let monitored = monitored(&plans);
         let mut fresh = Vec::new();
         let mut kept = Vec::new();
         for plan in plans {
@@ -152,6 +163,7 @@ impl Gateway {
         for gone in std::mem::replace(&mut self.listeners, listeners).into_values() {
             gone.close().await;
         }
+        self.statistics.monitor(monitored.iter().map(|(listener, policy, rules)| (&**listener, &**policy, *rules)));
         Ok(())
     }
 
@@ -171,6 +183,7 @@ impl Gateway {
         );
         self.listen(configuration.listeners, &server).await?;
         self.stop_timeout = configuration.limits.stop_timeout;
+        self.keep_days = configuration.keep_days;
         self.spool.use_courier(configuration.courier);
         self.watching.abort();
         self.watching = watch(
@@ -179,6 +192,7 @@ impl Gateway {
             configuration.forwards,
             configuration.knowledge,
             configuration.state_dir,
+            (Arc::clone(&self.statistics), self.keep_days),
         );
         Ok(())
     }
@@ -197,9 +211,22 @@ impl Gateway {
             tracing::error!(%error, "delivery ended badly");
         }
         self.watching.abort();
+        statistics_file::save(&self.statistics, &self.state_dir, self.keep_days).await;
         self.spool.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// Which rules are monitored, by listener and policy.
+fn monitored(plans: &[ListenerPlan]) -> Vec<(String, Arc<str>, policy::Rules)> {
+    let of_plan = |plan: &ListenerPlan| {
+        let policies: Vec<_> = plan.groups.policies().cloned().collect();
+        policies
+            .into_iter()
+            .map(|policy| (plan.name.clone(), Arc::clone(&policy.name), policy.monitor))
+            .collect::<Vec<_>>()
+    };
+    plans.iter().flat_map(of_plan).collect()
 }
 
 /// What was damaged is told one by one; it is in the quarantine, and no other message suffers.
@@ -234,6 +261,7 @@ fn watch(
     forwards: Vec<Arc<auth::Forward>>,
     knowledge: Knowledge,
     state_dir: PathBuf,
+    (statistics, keep_days): (Arc<Statistics>, u16),
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let files = async {
@@ -247,13 +275,19 @@ fn watch(
             }
         };
         let crls = knowledge.crls();
-        let asked = control::Asked { crls: crls.clone(), directories: directories.clone().into() };
+        let asked = control::Asked {
+            crls: crls.clone(),
+            directories: directories.clone().into(),
+            statistics: Arc::clone(&statistics),
+            keep_days,
+        };
         tokio::join!(
             files,
             directories::look(&directories),
             forwards::look(&forwards),
             crls.run(),
             stapling::run(&key, knowledge.ocsp()),
+            statistics_file::keep(&statistics, &state_dir, keep_days),
             control::serve(&state_dir, asked)
         );
     })

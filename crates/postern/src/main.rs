@@ -6,6 +6,7 @@ mod explain;
 mod certificate;
 mod directory_command;
 mod crl;
+mod report_command;
 mod session_log;
 mod run;
 mod small_commands;
@@ -15,6 +16,7 @@ mod lists;
 mod directories;
 mod forwards;
 mod stapling;
+mod statistics_file;
 mod table;
 mod logging;
 mod config;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Certificate(command) => certificate::certificate(&command),
         Command::Crl(command) => crl::crl(&command),
         Command::Directory(command) => directory_command::directory(&command),
+        Command::Report(arguments) => report_command::report(&arguments),
         Command::Password(form) => small_commands::password(&form),
         Command::Completions { shell } => small_commands::completions(shell),
         Command::Manual { dir } => small_commands::manual(&dir),

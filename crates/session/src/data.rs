@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
-use policy::{Authorized, Foreign, Permit};
+use policy::{Authorized, Foreign, Monitored, Permit};
 use protocol::framing::Violation;
 use protocol::header::{Header, HeaderFilter, HeaderSection, HeaderSettings};
 use protocol::{ChunkDecoder, Reply};
 use spool::MessageId;
 use tokio::time::Instant;
 
+use crate::monitored::Message;
 use crate::outcome::End;
 use crate::record::Event;
 use crate::replies;
@@ -40,6 +41,13 @@ struct Incoming {
 enum Part {
     Header(Box<HeaderFilter>, Permit),
     Body(Authorized),
+}
+
+/// A message that is durable.
+pub(crate) struct Accepted {
+    id: MessageId,
+    /// What its header would have been refused for.
+    monitored: Option<Monitored>,
 }
 
 /// A message coming in by BDAT, between two chunks.
@@ -133,7 +141,7 @@ impl Reception {
     }
 
     /// The message is all there: 250 only once it is durable.
-    pub(crate) async fn finish(mut self, violation: Option<Violation>) -> Result<MessageId, Reply> {
+    pub(crate) async fn finish(mut self, violation: Option<Violation>) -> Result<Accepted, Reply> {
         if violation.is_some() {
             self.refuse(replies::bare_line_ending_in_data());
         }
@@ -156,12 +164,14 @@ impl Incoming {
         Ok(Self { part, ..self })
     }
 
-    async fn finish(mut self, client: SocketAddr) -> Result<MessageId, Reply> {
+    async fn finish(mut self, client: SocketAddr) -> Result<Accepted, Reply> {
         let authorized = match self.part {
             Part::Body(authorized) => authorized,
             Part::Header(filter, permit) => authorize(&mut self.spooling, &permit, &filter.finish(), client).await?,
         };
-        self.spooling.commit(&authorized).await.map_err(|error| spool_refusal(&error))
+        let committed = self.spooling.commit(&authorized).await;
+        let monitored = authorized.monitored().cloned();
+        committed.map(|id| Accepted { id, monitored }).map_err(|error| spool_refusal(&error))
     }
 }
 
@@ -181,8 +191,8 @@ async fn authorize(
         tracing::info!(%client, identity = user(), %id, reason = %refusal, "author refused");
         replies::refusal(&refusal)
     })?;
-    if let Some(Foreign { refusal, rewritten }) = authorized.foreign() {
-        tracing::info!(%client, identity = user(), %id, reason = %refusal, rewritten, "foreign author let through");
+    if let Some(Foreign { refusal, rewritten: true }) = authorized.foreign() {
+        tracing::info!(%client, identity = user(), %id, reason = %refusal, "foreign author rewritten");
     }
     let written = match authorized.author() {
         Some(author) => spooling.write(&section.with_author(author)).await,
@@ -211,11 +221,15 @@ impl Session {
     }
 
     /// Replies to a message.
-    pub(crate) async fn conclude(&mut self, outcome: Result<MessageId, Reply>, size: u64) -> Result<(), End> {
+    pub(crate) async fn conclude(&mut self, outcome: Result<Accepted, Reply>, size: u64) -> Result<(), End> {
         let reply = match outcome {
-            Ok(id) => {
+            Ok(Accepted { id, monitored }) => {
                 let id = id.to_string();
                 self.tally.messages += 1;
+                self.count_message();
+                if let Some(monitored) = &monitored {
+                    self.tell(monitored, Message { id: Some(&id), ..Message::default() });
+                }
                 self.tally.accepted.push_str(&id);
                 self.tally.accepted.push(' ');
                 replies::queued(&id)

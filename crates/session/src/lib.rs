@@ -10,6 +10,8 @@ mod conversation;
 mod commands;
 mod state;
 mod data;
+mod monitored;
+mod counting;
 mod session;
 mod serving;
 mod recipients;
@@ -21,6 +23,7 @@ mod replies;
 mod tls;
 mod connections;
 mod hours;
+mod statistics;
 mod failures;
 mod names;
 mod record;
@@ -38,6 +41,7 @@ pub use replies::refusal as reply_to;
 pub use serving::{Server, Serving, no_rules};
 pub use settings::{
     DnsCacheEntries, DnsServer, DnsSettings, DnsTimeout, FailedLoginsSettings, KeptFacts, Limits, LimitsSettings,
-    ListenerSettings, ListenerTls, TlsSettings, TraceSettings,
+    ListenerSettings, ListenerTls, ReportSettings, TlsSettings, TraceSettings,
 };
+pub use statistics::{Day, DayCount, LedgerSnapshot, Snapshot, Statistics, UnreadableSnapshot, WouldBeRefused};
 pub use tls::{ServerKey, TlsContext, TlsError, provider};

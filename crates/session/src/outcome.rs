@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use auth::{CertificateFact, Facts};
-use policy::{Judgement, Naming, Standing};
+use policy::{Judgement, Monitored, Naming, Rule, Rules, Standing};
 use protocol::proxy::ProxyError;
 
 use crate::connections::TooMany;
@@ -97,6 +97,12 @@ pub(crate) struct Tally {
     pub(crate) errors: u32,
     /// The newest refusal, as the client read it.
     pub(crate) refusal: Option<String>,
+    /// Rules that would have refused something, and are only tried out.
+    pub(crate) monitored: Rules,
+    /// What was told of them, and need not be told again: a few for each rule.
+    pub(crate) told: Vec<Monitored>,
+    /// How often something was told that is told each time.
+    pub(crate) told_again: u32,
 }
 
 /// Whom the log's line is about.
@@ -145,10 +151,17 @@ pub(crate) fn log(about: &About<'_>, tally: &Tally, end: &End, facts: Option<&st
         recipients = tally.recipients,
         errors = tally.errors,
         refusal = tally.refusal.as_deref(),
+        monitored = names(tally.monitored),
         end = %end,
         facts,
         "session"
     );
+}
+
+/// Nothing where nothing is monitored.
+fn names(rules: Rules) -> Option<String> {
+    let names: Vec<&str> = rules.iter().map(Rule::name).collect();
+    (!names.is_empty()).then(|| names.join(" "))
 }
 
 fn how(identity: Option<&policy::Identified>) -> String {

@@ -15,6 +15,7 @@ use crate::names::Names;
 use crate::recipients::Recipients;
 use crate::record::Basis;
 use crate::settings::{KeptFacts, Limits, ListenerTls, TraceSettings};
+use crate::statistics::Statistics;
 use crate::tls::TlsContext;
 
 /// How connections of a listener are served; exchanged whole at a reload, while older sessions keep theirs.
@@ -71,6 +72,8 @@ pub struct Server {
     pub connections: Arc<Connections>,
     /// Counts recipients; kept across reloads.
     pub hours: Arc<Hours>,
+    /// Counts what sessions came to; kept across reloads.
+    pub statistics: Arc<Statistics>,
     /// Counts failed logins; kept across reloads.
     pub failures: Arc<Failures>,
     /// Looks names of clients up; `None` where no listener asks for any.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use auth::{Attempt, CertificateFact, Facts, PasswordFact, TlsFact, Transport};
+use auth::{Attempt, CertificateFact, Facts, PasswordFact, PresentedCertificate, TlsFact, Transport};
 use base64::Engine as _;
 use policy::{Classified, Client, Judgement, MailFlowPolicy, Naming, Refusal, Standing, judge};
 use protocol::Reply;
@@ -15,6 +15,7 @@ use crate::record::{Event, Examined, Record, Recorder, SessionId};
 use crate::replies;
 use crate::serving::{Server, Serving};
 use crate::settings::{Limits, ListenerTls};
+use crate::statistics::Ledger;
 use crate::tls::suite_name;
 use crate::wire::Wire;
 
@@ -26,6 +27,7 @@ pub(crate) struct Session {
     pub(crate) facts: Facts,
     pub(crate) judgement: Judgement,
     pub(crate) tally: Tally,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) recorder: Recorder,
     pub(crate) opened: Instant,
     /// What AUTH proved, as far as it still stands. While the directory can't say whether it does, `facts` tell so.
@@ -84,6 +86,7 @@ impl Session {
             return Err(TurnedAway { wire, reply: None, end: End::Disconnected, recorder: Some(recorder) });
         }
         let now = Instant::now();
+        let ledger = serving.server.statistics.ledger(&serving.name, &policy.name);
         let (group, policy) = (group.to_owned(), Arc::clone(policy));
         Ok(Self {
             wire,
@@ -92,6 +95,7 @@ impl Session {
             facts,
             judgement,
             tally: Tally::default(),
+            ledger,
             recorder,
             opened: now,
             proved: Attempt::None,
@@ -120,6 +124,20 @@ impl Session {
     /// The group's name.
     pub(crate) fn group(&self) -> &str {
         &self.group
+    }
+
+    /// Whom the client was found to be.
+    pub(crate) fn identity(&self) -> Option<&str> {
+        let identity = self.judgement.mail.as_ref().ok().and_then(|clearance| clearance.identity());
+        identity.map(|identified| identified.principal.user_id.as_str())
+    }
+
+    /// The certificate that the client showed, good or bad.
+    pub(crate) fn certificate(&self) -> Option<&PresentedCertificate> {
+        match &self.facts.certificate {
+            CertificateFact::Presented(presented) => Some(presented),
+            CertificateFact::NotRequested | CertificateFact::NotPresented => None,
+        }
     }
 
     /// When the client must have said something: soon, and within the session's time.
@@ -177,10 +195,11 @@ impl Session {
         self.facts.transport = Transport::Tls(fact);
         let asked = self.examine_certificate().await;
         self.record_certificate(asked);
+        self.count_certificate();
         Ok(())
     }
 
-    fn asks_for_certificate(&self) -> bool {
+    pub(crate) fn asks_for_certificate(&self) -> bool {
         self.policy.verify_client_certificate && self.serving.rules().certificate.is_some()
     }
 
@@ -276,6 +295,7 @@ impl Session {
             // The client may be gone already.
             let _ = self.wire.send(&reply, false).await;
         }
+        self.count_session();
         let about = About {
             listener: &self.serving.name,
             group: &self.group,

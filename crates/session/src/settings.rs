@@ -218,6 +218,36 @@ impl TryFrom<u32> for DnsCacheEntries {
     }
 }
 
+/// `[report]`: what `postern report` can tell.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportSettings {
+    /// How long counts are kept.
+    pub keep: KeepDays,
+}
+
+impl Default for ReportSettings {
+    fn default() -> Self {
+        Self { keep: KeepDays(90) }
+    }
+}
+
+/// 1 to 1000 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct KeepDays(pub u16);
+
+impl TryFrom<String> for KeepDays {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        const DAY: u64 = 24 * 60 * 60;
+        let time = humantime::parse_duration(&text).map_err(|_| format!("{text:?} is not a time: write 90d"))?;
+        let days = u16::try_from(time.as_secs() / DAY).ok().filter(|days| (1..=1000).contains(days));
+        days.map(Self).ok_or_else(|| format!("{text:?}: write 1d to 1000d"))
+    }
+}
+
 /// `[log] facts`: what the log keeps of a session beside its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]

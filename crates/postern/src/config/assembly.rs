@@ -82,6 +82,7 @@ impl<'a> Assembly<'a> {
             log: settings.log,
             limits: settings.limits,
             trace: settings.trace,
+            keep_days: settings.report.keep.0,
             server_key: server_key?,
             trusts: trusts.built.into_values().collect(),
             knowledge: knowledge?,

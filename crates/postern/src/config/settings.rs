@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) log: LogSettings,
     #[serde(default)]
+    pub(crate) report: session::ReportSettings,
+    #[serde(default)]
     pub(crate) trust: Named<pki::TrustSettings>,
     #[serde(default)]
     pub(crate) crl: pki::CrlSettings,

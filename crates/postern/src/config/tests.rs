@@ -157,7 +157,7 @@ postern.toml:8:1: error: policy.relayed: `access` is missing
 postern.toml:9:1: error: policy.relayed.acces: unknown key `acces`
   9 | acces = "relay"
     | ^^^^^
-  mend: did you mean `access`? known here: access, delayed_rejection, reject_text, banner, tls, tls_required_for_senders, min_tls_version, tls_suites, verify_client_certificate, smtp_auth, require_tls_to_offer_auth, sender, on_foreign_sender, from_header, on_foreign_from, null_sender, subaddress_separator, max_message_size, max_recipients_per_message, max_messages_per_connection, max_connections_per_client, max_recipients_per_hour, max_recipients_per_hour_per_identity, max_unknown_recipients_per_hour
+  mend: did you mean `access`? known here: access, delayed_rejection, reject_text, banner, tls, tls_required_for_senders, min_tls_version, tls_suites, verify_client_certificate, smtp_auth, require_tls_to_offer_auth, sender, on_foreign_sender, from_header, on_foreign_from, null_sender, subaddress_separator, monitor, max_message_size, max_recipients_per_message, max_messages_per_connection, max_connections_per_client, max_recipients_per_hour, max_recipients_per_hour_per_identity, max_unknown_recipients_per_hour
 postern.toml:10:7: error: policy.relayed.tls: unknown value `requierd`
   10 | tls = "requierd"
      |       ^^^^^^^^^^

@@ -1,8 +1,8 @@
 //! AUTH: RFC 4954. The exchange is `auth`'s; whether it may run, and what it comes to, is `policy`'s.
 
 use auth::sasl::{ChannelBinding, Credentials, Exchange, LastWord, SaslError, Step};
-use auth::{AllowanceFact, Attempt, Mechanism};
-use policy::{AuthOffer, Refusal};
+use auth::{Attempt, Mechanism};
+use policy::{AuthOffer, Refusal, Rule};
 use protocol::Reply;
 use protocol::command::Auth;
 use protocol::framing::LineError;
@@ -29,12 +29,15 @@ impl Session {
             return Ok(state);
         };
         let (exchange, reply) = match self.judgement.auth.mechanism(&auth.mechanism) {
-            Err(refusal) => (record::Exchange::Refused, replies::refusal(&refusal)),
+            Err(refusal) => {
+                self.count_auth(Err(&refusal));
+                (record::Exchange::Refused, replies::refusal(&refusal))
+            }
             Ok(mechanism) => {
                 let initial = auth.initial_response.as_ref().map(|response| response.as_base64().as_bytes());
                 match self.exchange(mechanism, initial).await? {
                     Err(reply) => (record::Exchange::Broken, reply),
-                    Ok(credentials) => Box::pin(self.prove(credentials)).await?,
+                    Ok(credentials) => Box::pin(self.prove(mechanism, credentials)).await?,
                 }
             }
         };
@@ -92,7 +95,11 @@ impl Session {
 
     /// Puts the outcome among the facts, lets the mechanism say its last word, and replies with what the judgement makes
     /// of it.
-    async fn prove(&mut self, credentials: Credentials) -> Result<(record::Exchange, Reply), End> {
+    async fn prove(
+        &mut self,
+        mechanism: Mechanism,
+        credentials: Credentials,
+    ) -> Result<(record::Exchange, Reply), End> {
         let user = credentials.user().map(str::to_owned);
         if let Some(user) = &user {
             self.wait_after_failures(user).await?;
@@ -123,14 +130,14 @@ impl Session {
                 if let Some(error) = error {
                     (self.facts.attempt, self.proved) = before;
                     self.judge();
-                    return Ok((record::Exchange::Broken, sasl_error(error)));
+                    return Ok((record::Exchange::Broken, self.sasl_error(mechanism, error)));
                 }
             }
             // RFC 7628 section 3.2.3: what the client answers means nothing.
             LastWord::IfRefused(word) if refused => drop(self.challenge(word).await?),
             _ => {}
         }
-        self.tell_verdict();
+        self.tell_verdict(mechanism);
         Ok((record::Exchange::Ended(self.facts.attempt.clone()), replies::attempt(&self.judgement)))
     }
 
@@ -164,16 +171,15 @@ impl Session {
     }
 
     /// The log's line about the newest exchange.
-    fn tell_verdict(&self) {
+    fn tell_verdict(&mut self, mechanism: Mechanism) {
         match &self.judgement.attempt {
             None => {}
             Some(Ok(())) => {
-                // on_not_allowed = "monitor" lets through, so that somebody reads of it.
-                if let Attempt::Password { allowance: AllowanceFact::NotAllowed, .. } = &self.facts.attempt {
-                    tracing::warn!(listener = self.serving.name, client = %self.client, user = self.attempted_user(), reason = self.why_not(), "AUTH let through");
-                }
+                self.count_auth(Ok(mechanism));
+                self.tell_judgement(|rule| rule == Rule::Allowance);
             }
-            Some(Err(_)) => {
+            Some(Err(refusal)) => {
+                self.count_auth(Err(refusal));
                 tracing::info!(listener = self.serving.name, client = %self.client, user = self.attempted_user(), reason = self.why_not(), "AUTH refused");
             }
         }
@@ -181,6 +187,7 @@ impl Session {
 
     /// Somebody between client and server is worth a line; what a client spells wrong is not.
     fn sasl_error(&self, mechanism: Mechanism, error: SaslError) -> Reply {
+        self.count_broken_auth(&error);
         if let SaslError::ChannelBinding(_) = error {
             tracing::warn!(listener = self.serving.name, client = %self.client, %mechanism, reason = %error, mend = "something between this client and the gateway ends TLS, or tries to", "AUTH refused");
         }

@@ -5,6 +5,7 @@ use protocol::address::AddressError;
 use protocol::transaction::Mail;
 use protocol::{CommandError, Envelope};
 
+use crate::monitored::Message;
 use crate::outcome::End;
 use crate::record::Event;
 use crate::replies;
@@ -35,6 +36,11 @@ impl Session {
         let asked = mail.clone();
         match self.open_transaction(hello, mail) {
             Ok(transaction) => {
+                self.tell_judgement(|_| true);
+                for one in transaction.permit.monitored() {
+                    let sender = transaction.permit.sender().to_string();
+                    self.tell(one, Message { sender: Some(&sender), ..Message::default() });
+                }
                 let reply = replies::sender_ok();
                 self.recorder.add(|| Event::mail(&asked, &reply));
                 self.reply(&reply).await?;
@@ -72,8 +78,8 @@ impl Session {
                 refuse(hello, replies::refusal(&refusal))
             }
             Ok(permit) => {
-                if let Some(policy::Foreign { refusal, rewritten }) = permit.foreign() {
-                    tracing::info!(client = %self.client, identity, %written, reason = %refusal, rewritten, "foreign sender let through");
+                if let Some(policy::Foreign { refusal, rewritten: true }) = permit.foreign() {
+                    tracing::info!(client = %self.client, identity, %written, reason = %refusal, "foreign sender rewritten");
                 }
                 let envelope = Envelope {
                     reverse_path: permit.sender().clone(),

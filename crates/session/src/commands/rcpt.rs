@@ -7,6 +7,7 @@ use protocol::address::AddressError;
 use protocol::transaction::Rcpt;
 use protocol::{CommandError, Mailbox, Recipient};
 
+use crate::monitored::Message;
 use crate::outcome::End;
 use crate::recipients::Recipients;
 use crate::record::{Counts, Event};
@@ -101,6 +102,13 @@ impl Session {
             RecipientVerdict::Accepted => {
                 counted.keep();
                 self.recorder.add(|| recorded(&replies::recipient_ok()));
+                if judgement.monitored.iter().any(|one| one.refusal == Refusal::RecipientUnknown) {
+                    hours.add_unknown(client);
+                }
+                for one in &judgement.monitored {
+                    let (sender, recipient) = (permit.sender().to_string(), mailbox.to_string());
+                    self.tell(one, Message { sender: Some(&sender), recipient: Some(&recipient), id: None });
+                }
                 return Ok(());
             }
             RecipientVerdict::Refused(refusal) => refusal,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use auth::Profile;
 use directory::Directory;
 use policy::{
-    Access, MailFlowPolicy, RecipientTable, RecipientsSettings, SenderGroup, SenderGroups, SmtpAuth, TlsRule,
+    Access, MailFlowPolicy, RecipientTable, RecipientsSettings, Rule, SenderGroup, SenderGroups, SmtpAuth, TlsRule,
 };
 use session::{DnsSettings, ListenerSettings, ListenerTls, Names, Recipients, ServerKey, TlsContext, TlsSettings};
 
@@ -37,8 +37,22 @@ impl Assembly<'_> {
                     "write require_tls_to_offer_auth = true",
                 );
             }
+            this.monitor_warnings(settings.get_ref(), &policy);
             Some(Arc::new(policy))
         })
+    }
+
+    /// Rules that are monitored for nothing.
+    fn monitor_warnings(&mut self, settings: &policy::PolicySettings, policy: &MailFlowPolicy) {
+        let (span, key) = (settings.monitor.span(), format!("policy.{}.monitor", policy.name));
+        let idle: Vec<&str> = policy.idle_monitors().iter().map(Rule::name).collect();
+        if !idle.is_empty() {
+            let message = match policy.serves() {
+                true => format!("nothing to monitor: this policy refuses nobody by {}", idle.join(", ")),
+                false => format!("access = \"{}\" is never monitored", access(policy.access)),
+            };
+            self.warn(span, &key, &message, "write the rule that is to be tried out, or leave its name out");
+        }
     }
 
     pub(super) fn recipients(
@@ -211,7 +225,10 @@ impl Assembly<'_> {
         let policies: Vec<_> = serving.filter(|policy| seen.insert(Arc::clone(&policy.name))).collect();
         // A policy that asks for no certificate goes to the password at once.
         let never_opened = profile.is_some_and(|profile| profile.rules.password_never_opens());
-        if never_opened && !policies.is_empty() && policies.iter().all(|policy| policy.verify_client_certificate) {
+        let enforces = |policy: &&Arc<MailFlowPolicy>| {
+            policy.verify_client_certificate && !policy.monitor.contains(Rule::Certificate)
+        };
+        if never_opened && !policies.is_empty() && policies.iter().all(enforces) {
             let message =
                 "the profile's password is never asked for: on_missing, on_invalid and on_no_match all reject";
             self.warn(span.clone(), "listener.authentication", message, "write on_missing = \"fallback\"");
@@ -223,16 +240,46 @@ impl Assembly<'_> {
                 let message = format!("policy {name:?} asks who the client is, and this listener cannot tell");
                 self.warn(span.clone(), "listener.authentication", &message, "name an [authentication.…] profile");
             }
-            let open = policy.smtp_auth != SmtpAuth::Required && policy.access == Access::Relay;
+            let monitored = policy.smtp_auth == SmtpAuth::Required && policy.monitor.contains(Rule::Auth);
+            let open = (policy.smtp_auth != SmtpAuth::Required || monitored) && policy.access == Access::Relay;
             if open && groups.is_for_everybody(policy) {
                 let message = format!("an open relay: policy {name:?} lets unknown clients of every address send");
-                self.warn(span.clone(), "listener.default_policy", &message, "write smtp_auth = \"required\" there");
+                let mend = match monitored {
+                    true => "take \"auth\" out of its monitor, or give it to a sender group only",
+                    false => "write smtp_auth = \"required\" there",
+                };
+                self.warn(span.clone(), "listener.default_policy", &message, mend);
+            } else if open && monitored {
+                let message = format!(
+                    "while \"auth\" is monitored, policy {name:?} relays for every client of its sender groups, whoever it is"
+                );
+                let mend =
+                    "keep those groups to your own networks, and enforce soon: `postern report` says when it is safe";
+                self.warn(span.clone(), "listener.sender_groups", &message, mend);
+            }
+            let tried = policy.monitor.contains(Rule::Certificate) && policy.verify_client_certificate;
+            let then_refused = policy.smtp_auth == SmtpAuth::Required && !policy.monitor.contains(Rule::Auth);
+            if tried && then_refused && profile.is_some_and(|profile| profile.rules.password.is_none()) {
+                let message = format!(
+                    "\"certificate\" is monitored in policy {name:?}, and who shows none is still refused by \"auth\": the profile has no password"
+                );
+                self.warn(span.clone(), "listener.authentication", &message, "monitor \"auth\" too");
             }
             if settings.tls == ListenerTls::Implicit && policy.tls == TlsRule::Off {
                 let message = format!("policy {name:?} says tls = \"off\", and this listener begins with TLS");
                 self.warn(span.clone(), "listener.tls", &message, "write tls = \"required\" in the policy");
             }
         }
+    }
+}
+
+/// As the configuration writes it.
+fn access(access: Access) -> &'static str {
+    match access {
+        Access::Relay => "relay",
+        Access::Accept => "accept",
+        Access::Reject => "reject",
+        Access::Refuse => "refuse",
     }
 }
 
