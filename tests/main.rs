@@ -18,3 +18,4 @@ mod t11_policy;
 mod t12_sasl;
 mod t13_senders;
 mod t14_explain;
+mod t15_modes;

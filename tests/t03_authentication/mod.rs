@@ -108,7 +108,7 @@ async fn settings_of_policies() {
     assert!(delivered.fields("Received")[0].contains("by mail.example.mil with ESMTPS id "), "{}", delivered.text);
     assert_eq!(delivered.field("Authentication-Results"), "mail.example.mil; none");
     gateway.wait_for_log("that somebody was let through whom the allowance does not allow", |line| {
-        line["listener"] == "monitored" && line["message"] == "AUTH let through" && line["user"] == "alice"
+        line["listener"] == "monitored" && line["message"] == "would be refused" && line["rule"] == "allowance"
     });
 }
 
