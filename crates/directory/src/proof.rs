@@ -171,3 +171,21 @@ impl Usual {
         tokio::time::sleep_until((began + usual).into()).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Servers answer for an unknown name at once; the client must not see that.
+    #[tokio::test]
+    async fn an_unknown_user_takes_as_long_as_a_wrong_password() {
+        let usual = Usual::default();
+        usual.learn(Duration::from_millis(80));
+        let began = Instant::now();
+        usual.wait(began).await;
+        assert!(began.elapsed() >= Duration::from_millis(80));
+        // What others take moves it slowly: an eighth of the way each time.
+        usual.learn(Duration::from_millis(160));
+        assert_eq!(usual.0.load(Ordering::Relaxed), 90_000);
+    }
+}

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::settings::FailedLoginsSettings;
 
-/// Clients, identities and networks that are remembered. Beyond it the one that failed longest ago is forgotten.
+/// Clients, identities and networks that are remembered. Beyond it the one that was idle for longest is forgotten.
 const MAX_KEYS: usize = 65_536;
 /// Logins of one client that wait at a time, in longest waits: who comes with more has come to guess.
 const MAX_WAITS: u32 = 2;
@@ -127,15 +127,15 @@ impl Failures {
         if memory.networks.len() > MAX_KEYS {
             memory.networks.pop_lru();
         }
-        sprays_anew.then_some(Spraying { network, accounts: settings.spraying })
+        sprays_anew.then_some(Spraying { network, accounts: settings.spraying.get() })
     }
 
     /// The login succeeded: what others failed at under this name is forgotten for this client. Its own failures are not:
     /// who has one account could guess at others for ever.
     pub(crate) fn succeeded(&self, client: IpAddr, user: &str) {
-        if let Some(count) = self.memory().identities.get_mut(&folded(user)) {
-            count.known = Some(ClientNetwork::of(client));
-        }
+        let known = Some(ClientNetwork::of(client));
+        // Also before anybody failed: whoever fails next must not make this client wait.
+        with(&mut self.memory().identities, folded(user), Instant::now(), |count| count.known = known);
     }
 }
 
@@ -165,7 +165,7 @@ impl Count {
 
 impl Names {
     fn is_spraying(&self, now: Instant, settings: &FailedLoginsSettings) -> bool {
-        let enough = u32::try_from(self.seen.len()).unwrap_or(u32::MAX) >= settings.spraying;
+        let enough = u32::try_from(self.seen.len()).unwrap_or(u32::MAX) >= settings.spraying.get();
         enough && now.duration_since(self.since) <= settings.forget_after
     }
 }

@@ -1,6 +1,7 @@
 //! What an administrator writes under `[tls]`, `[limits]`, `[trace]` and `[[listener]]`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -101,10 +102,12 @@ pub struct FailedLoginsSettings {
     #[serde(with = "duration")]
     pub forget_after: Duration,
     /// So many names that failed from one network (an IPv4 /24, an IPv6 /48) are one attack.
-    pub spraying: u32,
+    pub spraying: NonZeroU32,
     /// Who never waits: a web mail server, through which everybody comes.
     pub exempt: Vec<AddressRange>,
 }
+
+const SPRAYING: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 impl Default for FailedLoginsSettings {
     fn default() -> Self {
@@ -113,7 +116,7 @@ impl Default for FailedLoginsSettings {
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(30),
             forget_after: Duration::from_secs(15 * 60),
-            spraying: 10,
+            spraying: SPRAYING,
             exempt: Vec::new(),
         }
     }

@@ -68,7 +68,10 @@ async fn killed_under_load_the_next_server_answers_every_question() {
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // Under way, and far from its end.
+    while bed.0.health()[0].searches < 20 {
+        tokio::task::yield_now().await;
+    }
     slapd.kill();
     for asking in asking {
         asking.await.unwrap();

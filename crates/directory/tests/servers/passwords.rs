@@ -1,6 +1,5 @@
 //! Is the password theirs, and enough? Against slapd.
 
-use std::time::Instant;
 
 use crate::bed::{SUFFIX, Slapd};
 
@@ -135,16 +134,12 @@ async fn steps_do_not_tell_who_exists() {
     bed.password("alice", "wrong").await;
     let steps = |slapd: &Slapd| (slapd.logged("SRCH base="), slapd.logged("BIND dn="));
     let mut counted = Vec::new();
-    let mut took = Vec::new();
     for user in ["alice", "zoe", "grace", "twin1", "zoe"] {
         let (searches, binds) = steps(&slapd);
-        let began = Instant::now();
         let answer = bed.password(user, "wrong").await;
-        took.push(began.elapsed());
         assert!(["wrong password", "unknown user"].contains(&answer.as_str()), "{answer}");
         let after = steps(&slapd);
         counted.push((after.0 - searches, after.1 - binds));
     }
     assert!(counted.iter().all(|count| *count == (2, 1)), "{counted:?}");
-    eprintln!("{took:?}");
 }

@@ -37,7 +37,6 @@ async fn waits_grow_to_a_bound_and_end() {
 #[tokio::test(start_paused = true)]
 async fn who_was_right_last_waits_for_no_one_else() {
     let failures = Failures::default();
-    failures.failed(client(9), "alice", &settings());
     failures.succeeded(client(9), "alice");
     for _ in 0..10 {
         guess(&failures, client(1), "alice").await.unwrap();
