@@ -1,6 +1,5 @@
 //! Is the password theirs, and enough? Against slapd.
 
-
 use crate::bed::{SUFFIX, Slapd};
 
 const ALLOWANCE: &str =
