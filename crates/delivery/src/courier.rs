@@ -9,8 +9,10 @@ use rustls::crypto::CryptoProvider;
 use tokio::time::Instant;
 
 use crate::error::DeliveryError;
+use crate::origin::Origin;
 use crate::outcome::Outcome;
 use crate::outcomes::Outcomes;
+use crate::scope::Scope;
 use crate::settings::{DomainPattern, RouteSettings, Timeouts, TlsMode};
 use crate::source::MessageSource;
 use crate::tls;
@@ -26,6 +28,7 @@ pub struct Courier {
 #[derive(Debug)]
 struct Route {
     domains: Vec<DomainPattern>,
+    scope: Scope,
     hosts: Vec<NextHop>,
     max_connections: usize,
     max_recipients: usize,
@@ -45,9 +48,12 @@ struct Counts {
     replies_lost: AtomicU64,
 }
 
-/// A route of one courier. Another courier, built from other settings, numbers its routes anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RouteId(u32);
+/// Where mail goes: what has one takes the same way, and waits when that is closed. Another courier, built from other
+/// settings, has destinations of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Destination {
+    route: u32,
+}
 
 /// What has happened since the start, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,17 +90,22 @@ impl Courier {
         if errors.is_empty() { Ok(Self { routes: routes.into(), counts: Arc::default() }) } else { Err(errors) }
     }
 
-    /// The first route that is for this domain.
+    /// Where a message goes for the recipient at this position of the envelope: along the first route that is for both.
     #[must_use]
-    pub fn route(&self, domain: &Domain) -> Option<RouteId> {
-        let at = self.routes.iter().position(|route| route.domains.iter().any(|pattern| pattern.matches(domain)))?;
-        u32::try_from(at).ok().map(RouteId)
+    pub fn destination(&self, origin: &Origin, envelope: &Envelope, recipient: usize) -> Option<Destination> {
+        let domain = envelope.recipients.get(recipient)?.mailbox.domain();
+        let is_for = |route: &Route| {
+            route.scope.includes(origin, &envelope.reverse_path)
+                && route.domains.iter().any(|pattern| pattern.matches(domain))
+        };
+        let route = u32::try_from(self.routes.iter().position(is_for)?).ok()?;
+        Some(Destination { route })
     }
 
-    /// How many attempts along a route may be under way at a time; counting them is the caller's business.
+    /// How many attempts towards a destination may be under way at a time; counting them is the caller's business.
     #[must_use]
-    pub fn max_connections(&self, route: RouteId) -> usize {
-        self.get(route).map_or(1, |route| route.max_connections)
+    pub fn max_connections(&self, destination: &Destination) -> usize {
+        self.get(destination).map_or(1, |route| route.max_connections)
     }
 
     /// What has happened so far.
@@ -107,27 +118,27 @@ impl Courier {
         }
     }
 
-    fn get(&self, route: RouteId) -> Option<&Route> {
-        self.routes.get(usize::try_from(route.0).ok()?)
+    fn get(&self, destination: &Destination) -> Option<&Route> {
+        self.routes.get(usize::try_from(destination.route).ok()?)
     }
 
     /// The most recipients that go to a host in one transaction; more are delivered in several.
     #[must_use]
-    pub fn max_recipients(&self, route: RouteId) -> usize {
-        self.get(route).map_or(1, |route| route.max_recipients)
+    pub fn max_recipients(&self, destination: &Destination) -> usize {
+        self.get(destination).map_or(1, |route| route.max_recipients)
     }
 
     /// Tries to hand the message to the next hop, for the recipients at these positions of the envelope. One outcome for
     /// each, in their order.
     pub async fn deliver<S: MessageSource>(
         &self,
-        route: RouteId,
+        destination: &Destination,
         envelope: &Envelope,
         recipients: &[usize],
         source: &mut S,
     ) -> Vec<Outcome> {
         let mut outcomes = Outcomes::new(recipients.len());
-        self.deliver_into(&mut outcomes, route, envelope, recipients, source).await;
+        self.deliver_into(&mut outcomes, destination, envelope, recipients, source).await;
         outcomes.finish()
     }
 
@@ -136,12 +147,12 @@ impl Courier {
     pub async fn deliver_into<S: MessageSource>(
         &self,
         outcomes: &mut Outcomes,
-        route: RouteId,
+        destination: &Destination,
         envelope: &Envelope,
         recipients: &[usize],
         source: &mut S,
     ) {
-        let Some(route) = self.get(route) else { return };
+        let Some(route) = self.get(destination) else { return };
         let now = Instant::now();
         let deadline = now.checked_add(route.timeouts.attempt).unwrap_or(now);
         for hop in &route.hosts {
@@ -189,6 +200,7 @@ impl Route {
         let size = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         Self {
             domains: settings.domains.get_ref().clone(),
+            scope: Scope::of(settings),
             hosts: settings.hosts.get_ref().iter().map(hop).collect(),
             max_connections: size(*settings.max_connections.get_ref()),
             max_recipients: size(*settings.max_recipients.get_ref()),

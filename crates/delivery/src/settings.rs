@@ -4,18 +4,30 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use client::Host;
-use protocol::Domain;
+use protocol::{Domain, MailPattern};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use crate::duration;
 
-/// One `[[route]]`: where the mail for some domains goes, and how. The first one that matches a domain is taken.
+/// One `[[route]]`: where some mail goes, and how. The first one that matches is taken.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSettings {
     /// Recipient domains: `"*"` for all, `"example.org"`, or `".example.org"` for what lies below it.
     pub domains: Spanned<Vec<DomainPattern>>,
+    /// Senders whose mail may take it; `[]`: whoever's. What has a null sender is nobody's.
+    #[serde(default)]
+    pub senders: Vec<MailPattern>,
+    /// User ids of those whose mail may take it; `[]`: whoever's, identified or not.
+    #[serde(default)]
+    pub identities: Vec<String>,
+    /// Listeners whose mail may take it; `[]`: whichever's.
+    #[serde(default)]
+    pub listeners: Vec<Spanned<String>>,
+    /// Mail flow policies whose mail may take it; `[]`: whichever's.
+    #[serde(default)]
+    pub policies: Vec<Spanned<String>>,
     /// Next hops, best first: `"mx.example.org:25"`, `"192.0.2.1"`, `"[2001:db8::1]:2525"`.
     pub hosts: Spanned<Vec<Host>>,
     /// How much the connection must be trusted.

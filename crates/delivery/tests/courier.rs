@@ -4,8 +4,9 @@
 
 mod peers;
 
-use peers::{domain, provider};
-use postern_delivery::{Courier, DeliveryError, RouteSettings};
+use peers::{domain, envelope, provider};
+use postern_delivery::{Courier, DeliveryError, Origin, RouteSettings};
+use protocol::ReversePath;
 
 #[derive(serde::Deserialize)]
 struct File {
@@ -24,11 +25,44 @@ fn the_first_route_that_matches() {
          [[route]]\ndomains = ['.example.org', 'example.org']\nhosts = ['b']\ntls = 'none'\nmax_connections = 2\n",
     )
     .unwrap();
-    let connections = |text: &str| courier.route(&domain(text)).map(|route| courier.max_connections(route));
+    let connections = |text: &str| {
+        let envelope = envelope(&[&format!("bob@{text}")]);
+        courier.destination(&Origin::default(), &envelope, 0).map(|destination| courier.max_connections(&destination))
+    };
     assert_eq!(connections("special.example.org"), Some(1));
     assert_eq!(connections("other.example.org"), Some(2));
     assert_eq!(connections("example.org"), Some(2));
     assert_eq!(connections("example.com"), None);
+}
+
+#[test]
+fn routes_by_who_sends_and_where_it_came_in() {
+    let route = |condition: &str| {
+        let number = condition.len() + 1;
+        format!("[[route]]\ndomains = ['*']\n{condition}\nhosts = ['a']\ntls = 'none'\nmax_connections = {number}\n")
+    };
+    let conditions = [
+        "listeners = ['partners']",
+        "policies = ['office', 'field']",
+        "identities = ['alice']",
+        "senders = ['@news.example.org']",
+        "",
+    ];
+    let courier = build(&conditions.map(route).concat()).unwrap();
+    let taken = |listener: &str, policy: &str, identity: &str, sender: &str| {
+        let origin = Origin { listener: listener.into(), policy: policy.into(), identity: identity.into() };
+        let reverse_path = protocol::Mailbox::parse(sender).map_or(ReversePath::Null, ReversePath::Mailbox);
+        let envelope = protocol::Envelope { reverse_path, ..envelope(&["bob@example.net"]) };
+        let destination = courier.destination(&origin, &envelope, 0).unwrap();
+        let number = courier.max_connections(&destination);
+        conditions.iter().find(|condition| condition.len() + 1 == number).copied().unwrap()
+    };
+    assert_eq!(taken("partners", "office", "alice", "a@news.example.org"), conditions[0], "the first that matches");
+    assert_eq!(taken("submission", "field", "alice", "a@news.example.org"), conditions[1]);
+    assert_eq!(taken("submission", "other", "alice", "a@news.example.org"), conditions[2]);
+    assert_eq!(taken("submission", "other", "bob", "a@news.example.org"), conditions[3]);
+    assert_eq!(taken("submission", "other", "", "a@example.org"), conditions[4]);
+    assert_eq!(taken("", "", "", "<>"), conditions[4], "a notice of the gateway's own");
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Reception {
     pub(crate) async fn begin(session: &Session, transaction: Transaction) -> Self {
         let Transaction { hello, permit, envelope } = transaction;
         let smtputf8 = envelope.smtputf8;
-        let mut spooling = session.server().spool.begin(&permit, envelope);
+        let mut spooling = session.server().spool.begin(&permit, &session.serving.name, &session.policy.name, envelope);
         let at = Timestamp::now();
         let id = spooling.id();
         let submission = Submission {

@@ -70,7 +70,7 @@ async fn open(folder: &Path) -> Spool {
 }
 
 async fn accept(spool: &Spool, permit: &Permit, text: &[u8]) {
-    let mut transaction = spool.begin(permit, envelope());
+    let mut transaction = spool.begin(permit, "submission", "office", envelope());
     transaction.write(text).await.unwrap();
     transaction.commit(&permit.authorize(&HeaderSection::default()).expect("by nobody")).await.unwrap();
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use delivery::Origin;
 use protocol::Envelope;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -23,6 +24,7 @@ pub(crate) struct Active {
 pub(crate) struct Content {
     pub(crate) arrived: Millis,
     pub(crate) envelope: Envelope,
+    pub(crate) origin: Origin,
     source: Source,
     pub(crate) progress: Mutex<Progressing>,
 }
@@ -43,6 +45,7 @@ impl Active {
             Ok(Content {
                 arrived: loaded.arrived,
                 envelope: loaded.envelope,
+                origin: loaded.origin,
                 source: loaded.source,
                 progress: Mutex::new(Progressing { state: loaded.state, under_way }),
             })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use delivery::{Cause, Courier, Outcome, Outcomes, RouteId, What};
+use delivery::{Cause, Courier, Destination, Outcome, Outcomes, What};
 use protocol::{EnhancedCode, Envelope};
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +56,7 @@ impl Attempt {
             return Ended { due: content.progress.lock().await.state.due(), unreachable: None };
         }
         let mut source = content.source();
-        let (recipients, outcomes) = match (given, self.way) {
+        let (recipients, outcomes) = match (given, &self.way) {
             (Some(cause), _) => {
                 let outcomes = vec![Outcome::Deferred(cause); recipients.len()];
                 (recipients, outcomes)
@@ -65,8 +65,8 @@ impl Attempt {
                 let outcomes = recipients.iter().map(|&at| no_route(&content.envelope, at)).collect();
                 (recipients, outcomes)
             }
-            (None, Some(route)) => {
-                let (settled, open) = self.deliver(route, content, recipients, &mut source).await;
+            (None, Some(destination)) => {
+                let (settled, open) = self.deliver(destination, content, recipients, &mut source).await;
                 content.progress.lock().await.mark(&open, false);
                 settled.into_iter().unzip()
             }
@@ -87,20 +87,20 @@ impl Attempt {
 
 impl Attempt {
     fn most_recipients(&self) -> usize {
-        self.way.map_or(usize::MAX, |route| self.courier.max_recipients(route))
+        self.way.as_ref().map_or(usize::MAX, |destination| self.courier.max_recipients(destination))
     }
 
     /// The recipients with an outcome; and those without, when the attempt had to be broken off.
     async fn deliver(
         &self,
-        route: RouteId,
+        destination: &Destination,
         content: &Content,
         recipients: Vec<usize>,
         source: &mut Source,
     ) -> (Vec<(usize, Outcome)>, Vec<usize>) {
         let mut outcomes = Outcomes::new(recipients.len());
         let broken_off = {
-            let deliver = self.courier.deliver_into(&mut outcomes, route, &content.envelope, &recipients, source);
+            let deliver = self.courier.deliver_into(&mut outcomes, destination, &content.envelope, &recipients, source);
             tokio::select! {
                 () = deliver => false,
                 () = self.break_off.cancelled() => true,
@@ -122,7 +122,7 @@ impl Attempt {
 
 /// Which way a recipient's mail goes.
 pub(crate) fn way(courier: &Courier, content: &Content, at: usize) -> Way {
-    content.envelope.recipients.get(at).and_then(|recipient| courier.route(recipient.mailbox.domain()))
+    courier.destination(&content.origin, &content.envelope, at)
 }
 
 fn no_route(envelope: &Envelope, at: usize) -> Outcome {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::{MessageSource, Outcome};
+use delivery::{MessageSource, Origin, Outcome};
 use protocol::{Body, EnhancedCode, Envelope, Recipient, Return, ReversePath};
 use tokio_util::sync::CancellationToken;
 
@@ -183,7 +183,7 @@ impl Record<'_> {
         };
         let message = notice.compose();
         let mut transaction =
-            Transaction::with_id(notice_id, shared.store.clone(), shared.clock, reply_envelope, String::new());
+            Transaction::with_id(notice_id, shared.store.clone(), shared.clock, reply_envelope, Origin::default());
         transaction.write(&message).await?;
         Ok(Some(transaction))
     }

@@ -104,9 +104,9 @@ impl Run {
             // Slow routes may use up all there is; each of the others still has room for one.
             let full = self.attempts >= most;
             let courier = &self.courier;
-            let room = |way: Way| match way {
+            let room = |way: &Way| match way {
                 _ if full => 1,
-                Some(route) => courier.max_connections(route),
+                Some(destination) => courier.max_connections(destination),
                 None => NO_ROUTE_ROOM,
             };
             // An id is the microsecond of its message's arrival.
@@ -123,7 +123,7 @@ impl Run {
             shared: self.shared.clone(),
             courier: self.courier.clone(),
             active: self.active.get(id),
-            way,
+            way: way.clone(),
             break_off: self.break_off.clone(),
         };
         self.tasks.spawn(async move { Event::Ended { id, way, ended: attempt.run(given).await } });
@@ -148,7 +148,7 @@ impl Run {
             Ok(Event::Ended { id, way, ended }) => {
                 self.attempts = self.attempts.saturating_sub(1);
                 let probe = self.shared.clock.now().saturating_add(millis(self.shared.settings.retry_interval));
-                self.schedule.end(id, way, ended.unreachable.map(|cause| (probe, cause)));
+                self.schedule.end(id, &way, ended.unreachable.map(|cause| (probe, cause)));
                 if let Some(at) = ended.due {
                     self.schedule.wait(at, id);
                 }

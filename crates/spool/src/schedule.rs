@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-use delivery::{Cause, RouteId};
+use delivery::{Cause, Destination};
 
 use crate::clock::Millis;
 use crate::id::MessageId;
 
-/// A route, or the way of those for whom there is none.
-pub(crate) type Way = Option<RouteId>;
+/// A destination, or the way of those for whom there is none.
+pub(crate) type Way = Option<Destination>;
 
 /// The schedule. Per message: one entry among the waiting, or one for each way it is ready for.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Schedule {
 
     /// The message is ready for a way, unless it is already.
     pub(crate) fn ready(&mut self, id: MessageId, way: Way) {
-        if self.taken.insert((id, way)) {
+        if self.taken.insert((id, way.clone())) {
             self.lanes.entry(way).or_default().ready.push_back(id);
         }
     }
@@ -72,15 +72,15 @@ impl Schedule {
     pub(crate) fn start(
         &mut self,
         now: Millis,
-        room: impl Fn(Way) -> usize,
+        room: impl Fn(&Way) -> usize,
         is_stale: impl Fn(MessageId) -> bool,
     ) -> Option<(MessageId, Way, Option<Cause>)> {
-        let mut ways: Vec<Way> = self.lanes.keys().copied().collect();
+        let mut ways: Vec<Way> = self.lanes.keys().cloned().collect();
         ways.sort_unstable();
         for step in 0..ways.len() {
             let at = self.turn.wrapping_add(step) % ways.len();
-            let way = *ways.get(at)?;
-            let lane = self.lanes.get_mut(&way)?;
+            let way = ways.get(at)?;
+            let lane = self.lanes.get_mut(way)?;
             let given = match (&lane.down, lane.ready.front()) {
                 (Some(down), Some(&first)) if is_stale(first) => Some(down.cause.clone()),
                 _ => None,
@@ -92,20 +92,20 @@ impl Schedule {
             if has_room && let Some(id) = lane.ready.pop_front() {
                 lane.under_way += 1;
                 self.turn = at.wrapping_add(1);
-                return Some((id, way, given));
+                return Some((id, way.clone(), given));
             }
         }
         None
     }
 
     /// An attempt has ended. `down` says that the route could not be reached, and when to try it again.
-    pub(crate) fn end(&mut self, id: MessageId, way: Way, down: Option<(Millis, Cause)>) {
-        self.taken.remove(&(id, way));
-        if let Some(lane) = self.lanes.get_mut(&way) {
+    pub(crate) fn end(&mut self, id: MessageId, way: &Way, down: Option<(Millis, Cause)>) {
+        self.taken.remove(&(id, way.clone()));
+        if let Some(lane) = self.lanes.get_mut(way) {
             lane.under_way = lane.under_way.saturating_sub(1);
             lane.down = down.map(|(until, cause)| Down { until, cause });
             if lane.ready.is_empty() && lane.under_way == 0 && lane.down.is_none() {
-                self.lanes.remove(&way);
+                self.lanes.remove(way);
             }
         }
     }
@@ -115,7 +115,7 @@ impl Schedule {
         for (way, lane) in &mut self.lanes {
             lane.down = None;
             for id in lane.ready.drain(..) {
-                self.taken.remove(&(id, *way));
+                self.taken.remove(&(id, way.clone()));
                 self.waiting.insert((0, id));
             }
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use delivery::Courier;
+use delivery::{Courier, Origin};
 use policy::Permit;
 use protocol::{Domain, Envelope};
 use tokio::sync::{Mutex, watch};
@@ -59,11 +59,15 @@ impl Spool {
         Ok((Self { shared: Arc::new(shared) }, opened.report))
     }
 
-    /// Begins to take a message. Only who holds a permit for its sender can.
+    /// Begins to take a message that came by this listener and policy. Only who holds a permit for its sender can.
     #[must_use]
-    pub fn begin(&self, permit: &Permit, envelope: Envelope) -> Transaction {
-        let identity = permit.identity().map(|identity| identity.principal.user_id.to_string()).unwrap_or_default();
-        Transaction::new(self.shared.store.clone(), self.shared.clock, envelope, identity)
+    pub fn begin(&self, permit: &Permit, listener: &str, policy: &str, envelope: Envelope) -> Transaction {
+        let origin = Origin {
+            identity: permit.identity().map(|identity| identity.principal.user_id.to_string()).unwrap_or_default(),
+            listener: listener.to_owned(),
+            policy: policy.to_owned(),
+        };
+        Transaction::new(self.shared.store.clone(), self.shared.clock, envelope, origin)
     }
 
     /// Delivers what is there and what comes, until `shutdown`. Then it waits for the attempts under way, as long as

@@ -1,6 +1,7 @@
 //! A message on its way into the spool.
 
 use bytes::{Bytes, BytesMut};
+use delivery::Origin;
 use policy::Authorized;
 use protocol::Envelope;
 
@@ -17,7 +18,7 @@ pub struct Transaction {
     clock: Clock,
     id: MessageId,
     envelope: Envelope,
-    identity: String,
+    origin: Origin,
     /// What is not written yet, at most [`MAX_BODY`].
     buffer: BytesMut,
     extents: Vec<Extent>,
@@ -29,18 +30,18 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(crate) fn new(store: Store, clock: Clock, envelope: Envelope, identity: String) -> Self {
+    pub(crate) fn new(store: Store, clock: Clock, envelope: Envelope, origin: Origin) -> Self {
         let id = store.ids().next(clock.now_micros());
-        Self::with_id(id, store, clock, envelope, identity)
+        Self::with_id(id, store, clock, envelope, origin)
     }
 
-    pub(crate) fn with_id(id: MessageId, store: Store, clock: Clock, envelope: Envelope, identity: String) -> Self {
+    pub(crate) fn with_id(id: MessageId, store: Store, clock: Clock, envelope: Envelope, origin: Origin) -> Self {
         Self {
             store,
             clock,
             id,
             envelope,
-            identity,
+            origin,
             buffer: BytesMut::new(),
             extents: Vec::new(),
             hold: None,
@@ -117,7 +118,7 @@ impl Transaction {
             crc: self.crc.finalize(),
             extents: self.extents,
             envelope: self.envelope.encode(),
-            identity: self.identity,
+            origin: self.origin.to_string(),
         };
         let tail: Bytes = self.buffer.freeze();
         let message = NewMessage { id: self.id, accepted, tail, hold: self.hold, moved: None };

@@ -9,7 +9,7 @@ pub mod sink;
 use std::path::Path;
 use std::sync::Arc;
 
-use postern_delivery::{Courier, InMemory, Outcome, RouteSettings};
+use postern_delivery::{Courier, InMemory, Origin, Outcome, RouteSettings};
 use protocol::{Body, Domain, Envelope, Mailbox, Recipient, ReversePath};
 
 pub fn domain(text: &str) -> Domain {
@@ -64,9 +64,9 @@ pub async fn deliver(courier: &Courier, envelope: &Envelope) -> Vec<Outcome> {
 
 pub async fn deliver_text(courier: &Courier, envelope: &Envelope, text: &[u8]) -> Vec<Outcome> {
     let all: Vec<usize> = (0..envelope.recipients.len()).collect();
-    let route = courier.route(envelope.recipients[0].mailbox.domain()).unwrap();
+    let destination = courier.destination(&Origin::default(), envelope, 0).unwrap();
     let mut source = InMemory::new(text.to_vec().into());
-    let outcomes = courier.deliver(route, envelope, &all, &mut source).await;
+    let outcomes = courier.deliver(&destination, envelope, &all, &mut source).await;
     assert_eq!(outcomes.len(), all.len());
     outcomes
 }

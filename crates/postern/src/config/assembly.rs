@@ -17,6 +17,7 @@ use super::problem::{Place, Problem, nearest};
 use super::settings::{Named, Settings};
 
 mod mail_flow;
+mod routes;
 
 pub(super) struct Assembly<'a> {
     place: &'a Place,
@@ -75,7 +76,7 @@ impl<'a> Assembly<'a> {
             _ => Vec::new(),
         };
         let names = self.names(&settings.dns, &listeners);
-        let courier = self.courier(&settings.route, hostname.as_ref());
+        let courier = self.courier(&settings, &policies, hostname.as_ref());
         Some(Configuration {
             hostname: hostname?,
             state_dir: state_dir?,
@@ -410,24 +411,6 @@ impl<'a> Assembly<'a> {
                 "{without} of {all} people with a password in directory {name:?} have no SCRAM verifier: clients that choose SCRAM, as most do, fail for them"
             );
             self.warn(password.span(), key, &message, "make theirs with `postern password --scram`, beside the hash");
-        }
-    }
-
-    fn courier(&mut self, routes: &[delivery::RouteSettings], hostname: Option<&Domain>) -> Option<delivery::Courier> {
-        if routes.is_empty() && !self.struck.iter().any(|struck| struck.starts_with("route")) {
-            let problem = Problem::error(None, "route", "there is none, so no mail could leave");
-            self.problems
-                .push(problem.mend("add a [[route]] with domains = [\"*\"] and hosts = [\"mx.example.org:25\"]"));
-        }
-        match delivery::Courier::new(routes, hostname?, &session::provider()) {
-            Ok(courier) => Some(courier),
-            Err(errors) => {
-                let problem = |error: &delivery::DeliveryError| {
-                    Problem::error(self.place.at(error.span()), "route", &error.to_string())
-                };
-                self.problems.extend(errors.iter().map(problem));
-                None
-            }
         }
     }
 }

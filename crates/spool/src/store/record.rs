@@ -180,12 +180,12 @@ pub(crate) struct Accepted {
     /// As `Envelope::encode` writes it.
     pub(crate) envelope: Vec<u8>,
     /// Who sent it, for logs; empty when unknown.
-    pub(crate) identity: String,
+    pub(crate) origin: String,
 }
 
 impl Accepted {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(48 + 12 * self.extents.len() + self.envelope.len() + self.identity.len());
+        let mut out = Vec::with_capacity(48 + 12 * self.extents.len() + self.envelope.len() + self.origin.len());
         out.extend_from_slice(&self.arrived.to_le_bytes());
         out.extend_from_slice(&self.size.to_le_bytes());
         out.extend_from_slice(&self.crc.to_le_bytes());
@@ -196,7 +196,7 @@ impl Accepted {
             out.extend_from_slice(&extent.length.to_le_bytes());
         }
         put_octets(&self.envelope, &mut out);
-        put_octets(self.identity.as_bytes(), &mut out);
+        put_octets(self.origin.as_bytes(), &mut out);
         out
     }
 
@@ -210,8 +210,8 @@ impl Accepted {
             extents.push(Extent { place, length: reader.u32()? });
         }
         let envelope = reader.octets()?.to_vec();
-        let identity = String::from_utf8(reader.octets()?.to_vec()).ok()?;
-        Some(Self { arrived, size, crc, extents, envelope, identity })
+        let origin = String::from_utf8(reader.octets()?.to_vec()).ok()?;
+        Some(Self { arrived, size, crc, extents, envelope, origin })
     }
 
     /// The oldest segment the message needs.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use delivery::MessageSource;
+use delivery::{MessageSource, Origin};
 use protocol::Envelope;
 
 use super::blocking;
@@ -21,6 +21,7 @@ use crate::state::State;
 pub(crate) struct Loaded {
     pub(crate) arrived: Millis,
     pub(crate) envelope: Envelope,
+    pub(crate) origin: Origin,
     pub(crate) state: State,
     pub(crate) source: Source,
 }
@@ -69,7 +70,7 @@ impl Loaded {
         let pieces = pieces.collect::<Result<_, ReadError>>()?;
         let source =
             Source { id, size: accepted.size, crc: accepted.crc, pieces, at: 0, sum: Sum::default(), damage: None };
-        Ok(Self { arrived: accepted.arrived, envelope, state, source })
+        Ok(Self { arrived: accepted.arrived, envelope, origin: Origin::from(accepted.origin.as_str()), state, source })
     }
 }
 

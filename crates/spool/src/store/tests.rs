@@ -59,7 +59,7 @@ impl Bench {
     }
 
     fn begin(&self) -> Transaction {
-        Transaction::new(self.store().clone(), Clock::start(), envelope(), "alice".to_owned())
+        Transaction::new(self.store().clone(), Clock::start(), envelope(), delivery::Origin::from("alice"))
     }
 
     async fn accept(&self, text: &[u8]) -> Result<MessageId, SpoolError> {

@@ -82,7 +82,8 @@ impl Bench {
 
     pub(super) async fn accept(&self, envelope: Envelope, text: &str) -> MessageId {
         let shared = self.spool.shared();
-        let mut transaction = Transaction::new(shared.store.clone(), shared.clock, envelope, String::new());
+        let mut transaction =
+            Transaction::new(shared.store.clone(), shared.clock, envelope, delivery::Origin::default());
         transaction.write(text.as_bytes()).await.unwrap();
         transaction.commit_with(Vec::new(), false).await.unwrap()
     }

@@ -152,7 +152,7 @@ async fn a_real_full_disk() {
     let store = opened.store;
     let mut ids = Vec::new();
     let refused = loop {
-        let mut transaction = Transaction::new(store.clone(), Clock::start(), envelope(), String::new());
+        let mut transaction = Transaction::new(store.clone(), Clock::start(), envelope(), delivery::Origin::default());
         let written = transaction.write(&text(ids.len(), 50_000)).await;
         match written {
             Ok(()) => match transaction.commit_with(Vec::new(), false).await {

@@ -124,7 +124,8 @@ async fn a_write_given_up_half_way_breaks_the_transaction() {
 async fn ids_go_on_after_the_last_one_even_when_the_log_is_empty() {
     let mut bench = Bench::new(SEGMENT).await;
     let far = MessageId::from_raw((1 << 54) + 7);
-    let transaction = Transaction::with_id(far, bench.store().clone(), Clock::start(), envelope(), String::new());
+    let transaction =
+        Transaction::with_id(far, bench.store().clone(), Clock::start(), envelope(), delivery::Origin::default());
     bench.done(transaction.commit_with(Vec::new(), false).await.unwrap()).await;
     for _ in 0..3 {
         bench.reopen().await;
