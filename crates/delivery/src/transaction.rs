@@ -1,7 +1,9 @@
 //! One mail transaction on an open connection: MAIL, RCPT, DATA, the text, and what the next hop said of each.
 
 use client::{Cause, Connection, Host, WireError, status_of};
-use protocol::{Body, DotStuffer, EnhancedCode, Envelope, Extensions, ForwardPath, Mail, Rcpt, Recipient, Reply};
+use protocol::{
+    Body, DotStuffer, EnhancedCode, Envelope, Extensions, ForwardPath, Mail, OriginalRecipient, Rcpt, Recipient, Reply,
+};
 
 use crate::outcome::Outcome;
 use crate::settings::Timeouts;
@@ -159,27 +161,9 @@ impl Transaction<'_> {
     }
 
     fn commands(&self, extensions: &Extensions, size: u64) -> Vec<(Step, String)> {
-        let envelope = self.envelope;
-        let mail = Mail {
-            size: extensions.size.map(|_| size),
-            body: Some(envelope.body).filter(|&body| extensions.eight_bit_mime && body == Body::EightBitMime),
-            smtputf8: envelope.smtputf8,
-            ret: envelope.ret.filter(|_| extensions.dsn),
-            envid: envelope.envid.clone().filter(|_| extensions.dsn),
-            ..Mail::new(envelope.reverse_path.clone())
-        };
-        let rcpt = |recipient: &&Recipient| Rcpt {
-            forward_path: ForwardPath::Mailbox(recipient.mailbox.clone()),
-            notify: recipient.notify.filter(|_| extensions.dsn),
-            original: recipient
-                .original
-                .clone()
-                .filter(|original| extensions.dsn && (original.is_ascii() || envelope.smtputf8)),
-        };
-        let mut commands = vec![(Step::Mail, format!("MAIL FROM:{mail}\r\n"))];
-        commands.extend(
-            self.recipients.iter().map(|recipient| (Step::Recipient, format!("RCPT TO:{}\r\n", rcpt(recipient)))),
-        );
+        let mut commands = vec![(Step::Mail, mail_command(self.envelope, extensions, Some(size)))];
+        let rcpt = |recipient: &&Recipient| rcpt_command(self.envelope, recipient, extensions);
+        commands.extend(self.recipients.iter().map(|recipient| (Step::Recipient, rcpt(recipient))));
         commands.push((Step::Data, "DATA\r\n".to_owned()));
         commands
     }
@@ -325,6 +309,30 @@ impl Transaction<'_> {
     fn unreadable(&self, error: &std::io::Error) -> Cause {
         Cause::local(None, UNREADABLE, format!("the message cannot be read from the spool: {error}"))
     }
+}
+
+/// MAIL, with the parameters that the next hop understands.
+pub(crate) fn mail_command(envelope: &Envelope, extensions: &Extensions, size: Option<u64>) -> String {
+    let mail = Mail {
+        size: size.filter(|_| extensions.size.is_some()),
+        body: Some(envelope.body).filter(|&body| extensions.eight_bit_mime && body == Body::EightBitMime),
+        smtputf8: envelope.smtputf8,
+        ret: envelope.ret.filter(|_| extensions.dsn),
+        envid: envelope.envid.clone().filter(|_| extensions.dsn),
+        ..Mail::new(envelope.reverse_path.clone())
+    };
+    format!("MAIL FROM:{mail}\r\n")
+}
+
+/// RCPT likewise.
+pub(crate) fn rcpt_command(envelope: &Envelope, recipient: &Recipient, extensions: &Extensions) -> String {
+    let can_be_said = |original: &OriginalRecipient| extensions.dsn && (original.is_ascii() || envelope.smtputf8);
+    let rcpt = Rcpt {
+        forward_path: ForwardPath::Mailbox(recipient.mailbox.clone()),
+        notify: recipient.notify.filter(|_| extensions.dsn),
+        original: recipient.original.clone().filter(can_be_said),
+    };
+    format!("RCPT TO:{rcpt}\r\n")
 }
 
 impl Replies {
