@@ -35,7 +35,11 @@ pub enum SpoolError {
         error: Arc<io::Error>,
     },
     /// The spool was written by a later version of this program.
-    #[error("{} has spool format {found}; this program knows formats up to {known}", path.display())]
+    #[error(
+        "{} has spool format {found}, and this version of the program knows formats up to {known}: \
+         run the version that wrote it, or a later one, until it has delivered what is there; nothing was changed",
+        path.display()
+    )]
     Version {
         /// The file.
         path: PathBuf,

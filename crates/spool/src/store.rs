@@ -15,6 +15,7 @@ mod job;
 mod quarantine;
 mod scan;
 mod reserve;
+mod contents;
 mod index;
 mod segment;
 pub(crate) mod record;
@@ -115,7 +116,7 @@ impl Store {
             arrivals: arriving.clone(),
             reserve,
             lock: lock.clone(),
-            log: Log::after(recovered.last_segment, recovered.sealed_length),
+            log: Log::after(recovered.last_segment, recovered.sealed_length, recovered.contents),
         };
         let cleaner = Cleaner {
             log: log.clone(),

@@ -14,7 +14,7 @@ use super::job::{Change, Job, NewMessage, Piece, Write};
 use super::quarantine::Quarantine;
 use super::record::{Accepted, Kind};
 use super::segment::{self, ReadError, Segment};
-use super::source::Source;
+use super::source::{self, Source};
 use crate::error::SpoolError;
 use crate::id::MessageId;
 
@@ -100,7 +100,7 @@ impl Cleaner {
         let damaged = || ReadError::Damaged(format!("message {id} cannot be moved"));
         let mut accepted = Accepted::decode(&payload).ok_or_else(damaged)?;
         let state = match entry.state {
-            Some(place) => Some(Segment::open(&self.log, place.segment)?.expect(Kind::State, place)?.1),
+            Some(place) => source::state(&Segment::open(&self.log, place.segment)?, id, place)?,
             None => None,
         };
         let jobs = self.jobs.upgrade().ok_or(SpoolError::Closed)?;

@@ -118,12 +118,12 @@ impl Index {
         }
     }
 
-    pub(crate) fn remove(&self, id: MessageId) -> Option<Entry> {
+    pub(crate) fn remove(&self, id: MessageId) {
         let mut inner = self.lock();
-        let entry = inner.live.remove(&id)?;
-        inner.live_octets = inner.live_octets.saturating_sub(entry.footprint);
-        inner.release(entry.oldest);
-        Some(entry)
+        if let Some(entry) = inner.live.remove(&id) {
+            inner.live_octets = inner.live_octets.saturating_sub(entry.footprint);
+            inner.release(entry.oldest);
+        }
     }
 
     pub(crate) fn get(&self, id: MessageId) -> Option<Entry> {

@@ -9,14 +9,24 @@ use bytes::Bytes;
 use super::index::{Entry, Index};
 use super::job::{Change, NewMessage, Write};
 use super::record::{Extent, Kind, MAX_PAYLOAD, Place, RECORD_HEADER, RecordHeader};
+use crate::clock::Millis;
 use crate::error::SpoolError;
 use crate::id::MessageId;
+use crate::state::State;
 
 /// What a job has done to the index once it is durable.
 #[derive(Debug)]
 pub(crate) enum Effect {
     Append(Extent),
-    Write { message: Option<(MessageId, Entry)>, changes: Vec<(MessageId, Option<Place>)>, new: bool },
+    Write { message: Option<(MessageId, Entry)>, changes: Vec<(MessageId, Changed)>, new: bool },
+}
+
+/// What a change has come to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Changed {
+    /// The new state, and when the next attempt is due by it.
+    State(Place, Millis),
+    Done,
 }
 
 /// The batch under way.
@@ -32,14 +42,7 @@ impl Page<'_> {
     fn record(&mut self, kind: Kind, id: MessageId, payload: &[u8]) -> Place {
         let offset = self.start.saturating_add(self.out.len() as u64);
         let place = Place { segment: self.number, offset: u32::try_from(offset).unwrap_or(u32::MAX) };
-        let header = RecordHeader {
-            kind,
-            length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
-            id,
-            batch: self.batch,
-            payload_crc: crc32fast::hash(payload),
-        };
-        header.encode(self.marker, self.out);
+        RecordHeader::new(kind, id, self.batch, payload).encode(self.marker, self.out);
         self.out.extend_from_slice(payload);
         place
     }
@@ -66,7 +69,7 @@ impl Page<'_> {
                 check(message, index, untrusted, changed)?;
                 let entry = self.message(message)?;
                 if let Some((_, Some(state))) = &message.moved {
-                    changes.push((message.id, Some(self.record(Kind::State, message.id, state))));
+                    changes.push((message.id, self.state(message.id, state)));
                 }
                 Some((message.id, entry))
             }
@@ -76,16 +79,20 @@ impl Page<'_> {
             changes.push((
                 *id,
                 match change {
-                    Change::State(state) => Some(self.record(Kind::State, *id, state)),
+                    Change::State(state) => self.state(*id, state),
                     Change::Done => {
                         self.record(Kind::Done, *id, &[]);
-                        None
+                        Changed::Done
                     }
                 },
             ));
         }
         let new = write.message.as_ref().is_some_and(|message| message.moved.is_none());
         Ok(Effect::Write { message, changes, new })
+    }
+
+    fn state(&mut self, id: MessageId, state: &[u8]) -> Changed {
+        Changed::State(self.record(Kind::State, id, state), State::due_of(state).unwrap_or_default())
     }
 
     fn message(&mut self, message: &NewMessage) -> Result<Entry, SpoolError> {

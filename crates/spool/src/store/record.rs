@@ -9,12 +9,15 @@
 //! The marker is a random number of each segment. It finds the next record after a damaged one, and it keeps a sender
 //! from planting records in the text of a message: nobody outside ever sees it. `batch` counts the syncs: a record of a
 //! later batch proves that everything before that batch had reached the disk.
+//!
+//! Format 2 differs from format 1 by the Contents record that begins a segment, and tells what is in the one before.
 
 use crate::encoding::{Reader, put_length, put_octets};
 use crate::id::MessageId;
 
-/// Changes with any change an older program would misread.
-pub(crate) const VERSION: u32 = 1;
+/// Changes with any change an older program would misread. Segments of every older format can still be read.
+pub(crate) const VERSION: u32 = 2;
+const OLDEST_VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"PSTRNLOG";
 pub(crate) const SEGMENT_HEADER: usize = 64;
 pub(crate) const RECORD_HEADER: usize = 40;
@@ -26,6 +29,7 @@ pub(crate) const MAX_PAYLOAD: usize = 32 * 1024 * 1024;
 /// The first octets of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
+    pub(crate) version: u32,
     pub(crate) segment: u32,
     pub(crate) marker: u64,
     /// What counts of the segment before this one; what lies beyond was never acknowledged.
@@ -45,7 +49,7 @@ impl SegmentHeader {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(SEGMENT_HEADER);
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&self.version.to_le_bytes());
         out.extend_from_slice(&self.segment.to_le_bytes());
         out.extend_from_slice(&self.marker.to_le_bytes());
         out.extend_from_slice(&self.previous_length.to_le_bytes());
@@ -61,20 +65,23 @@ impl SegmentHeader {
         let mut reader = Reader(fields);
         let read = |reader: &mut Reader<'_>| {
             let magic = reader.take(8)? == MAGIC;
-            let version = reader.u32()?;
             let header = Self {
+                version: reader.u32()?,
                 segment: reader.u32()?,
                 marker: reader.u64()?,
                 previous_length: reader.u64()?,
                 last_id: MessageId::from_raw(reader.u64()?),
             };
-            Some((magic, version, header))
+            Some((magic, header))
         };
-        let (magic, version, header) = read(&mut reader).ok_or(HeaderError::Damaged)?;
+        let (magic, header) = read(&mut reader).ok_or(HeaderError::Damaged)?;
         if !magic || Reader(crc).u32() != Some(crc32fast::hash(fields)) {
             return Err(HeaderError::Damaged);
         }
-        if version == VERSION { Ok(header) } else { Err(HeaderError::Version(version)) }
+        match header.version {
+            OLDEST_VERSION..=VERSION => Ok(header),
+            _ => Err(HeaderError::Version(header.version)),
+        }
     }
 }
 
@@ -89,11 +96,14 @@ pub(crate) enum Kind {
     State,
     /// It needs nothing more. Empty.
     Done,
+    /// What the segment before holds: see [`Contents`](super::contents::Contents). Of no message.
+    Contents,
 }
 
 impl Kind {
     fn from_octet(octet: u8) -> Option<Self> {
-        [Self::Body, Self::Accepted, Self::State, Self::Done].into_iter().find(|kind| kind.octet() == octet)
+        let kinds = [Self::Body, Self::Accepted, Self::State, Self::Done, Self::Contents];
+        kinds.into_iter().find(|kind| kind.octet() == octet)
     }
 
     fn octet(self) -> u8 {
@@ -102,6 +112,7 @@ impl Kind {
             Self::Accepted => b'A',
             Self::State => b'S',
             Self::Done => b'D',
+            Self::Contents => b'C',
         }
     }
 }
@@ -117,6 +128,11 @@ pub(crate) struct RecordHeader {
 }
 
 impl RecordHeader {
+    pub(crate) fn new(kind: Kind, id: MessageId, batch: u64, payload: &[u8]) -> Self {
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        Self { kind, length, id, batch, payload_crc: crc32fast::hash(payload) }
+    }
+
     pub(crate) fn encode(&self, marker: u64, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&marker.to_le_bytes());

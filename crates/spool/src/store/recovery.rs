@@ -1,4 +1,8 @@
 //! Reads the log at the start: which messages live, what is damaged, where the log really ends.
+//!
+//! Of all segments but the newest it reads what the next one tells of them, as long as every segment is there and whole.
+//! Anything amiss, and it reads everything. Either way no text is read that was once on disk: that is checked whenever it
+//! is read, and by [`verify`](super::verify).
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -7,12 +11,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::contents::{Contents, Item as Told};
 use super::index::{Entry, Index};
 use super::job::Due;
 use super::quarantine::Quarantine;
 use super::record::{Accepted, HeaderError, Kind, Place, RecordHeader, SEGMENT_HEADER, SegmentHeader, VERSION};
 use super::scan::{Item, Payload, Scan};
-use super::segment::{self, Segment};
+use super::segment::{self, ReadError, Segment};
 use crate::clock::Millis;
 use crate::error::SpoolError;
 use crate::id::MessageId;
@@ -68,10 +73,12 @@ pub(crate) struct Recovered {
     pub(crate) last_segment: Option<u32>,
     /// What counts of the last segment.
     pub(crate) sealed_length: u64,
+    /// What is in the last segment, if all of it is sound.
+    pub(crate) contents: Option<Contents>,
     pub(crate) last_id: MessageId,
 }
 
-/// Reads the whole log into the index.
+/// Reads the log into the index.
 pub(crate) fn recover(log: &Path, quarantine: &Quarantine, index: &Index) -> Result<Recovered, SpoolError> {
     let start = Instant::now();
     let mut recovery = Recovery {
@@ -84,12 +91,14 @@ pub(crate) fn recover(log: &Path, quarantine: &Quarantine, index: &Index) -> Res
         newest: None,
         sound_bodies: HashSet::new(),
         lengths: HashMap::new(),
+        whole: true,
+        contents: None,
         last_id: MessageId::from_raw(0),
     };
     recovery.read().map_err(SpoolErrorOr::into_spool(log))?;
     let last = recovery.lengths.iter().max().map(|(&number, &length)| (number, length));
     let cancel = recovery.judge_suspects().map_err(SpoolError::folder(log))?;
-    let Recovery { mut report, due, last_id, lengths, .. } = recovery;
+    let Recovery { mut report, due, last_id, lengths, contents, .. } = recovery;
     report.messages = due.len();
     report.segments = lengths.len();
     report.elapsed = start.elapsed();
@@ -99,6 +108,7 @@ pub(crate) fn recover(log: &Path, quarantine: &Quarantine, index: &Index) -> Res
         cancel,
         last_segment: last.map(|(number, _)| number),
         sealed_length: last.map_or(0, |(_, length)| length),
+        contents,
         last_id,
     })
 }
@@ -143,6 +153,10 @@ struct Recovery<'a> {
     sound_bodies: HashSet<Place>,
     /// What counts of each segment.
     lengths: HashMap<u32, u64>,
+    /// Every segment is there, and as long as the next one says.
+    whole: bool,
+    /// What is in the segment being scanned, as long as all of it is sound.
+    contents: Option<Contents>,
     last_id: MessageId,
 }
 
@@ -161,10 +175,39 @@ impl Recovery<'_> {
             self.index.set_length(segment.number, length);
             self.lengths.insert(segment.number, length);
             self.last_id = self.last_id.max(segment.header.last_id);
-            self.newest = next.is_none().then_some(segment.number);
-            self.scan(segment, length, next.is_none())?;
+        }
+        for at in 0..segments.len() {
+            let Some(segment) = segments.get(at) else { break };
+            let next = segments.get(at + 1);
+            let told = match next.filter(|_| self.whole).map(Contents::told_by).transpose() {
+                Ok(told) => told.flatten(),
+                Err(ReadError::Io(error)) => return Err(error.into()),
+                Err(_) => None,
+            };
+            if !told.is_some_and(|contents| self.take(segment.number, &contents)) {
+                self.newest = next.is_none().then_some(segment.number);
+                let length = self.lengths.get(&segment.number).copied().unwrap_or_default();
+                self.scan(segment, length, next.is_none())?;
+            }
         }
         Ok(())
+    }
+
+    /// Takes what is told of a segment for what is there; `false` when it cannot be understood.
+    fn take(&mut self, segment: u32, contents: &Contents) -> bool {
+        for item in contents.items(segment) {
+            match item {
+                None => return false,
+                // Moved or done since, or the segment would be there still.
+                Some(Told::Accepted(id, entry)) if !self.lengths.contains_key(&entry.oldest) => {
+                    self.suspect(id, Some(entry), "a piece of its text is missing".to_owned());
+                }
+                Some(Told::Accepted(id, entry)) => self.live(id, entry),
+                Some(Told::State(id, place, due)) => self.state(id, place, due),
+                Some(Told::Done(id)) => self.done(id),
+            }
+        }
+        true
     }
 
     /// A segment with a sound header; another one goes into the quarantine.
@@ -191,6 +234,7 @@ impl Recovery<'_> {
             }
             _ => {
                 let what = format!("segment {number} has a damaged header; its messages are not delivered");
+                self.whole = false;
                 let kept = self.quarantine.keep_file(&format!("segment-{number}"), &path, &what)?;
                 self.problem(None, what, Some(kept));
                 Ok(None)
@@ -203,6 +247,7 @@ impl Recovery<'_> {
         let found = segment.file.metadata()?.len();
         let Some(next) = next else { return Ok(found) };
         if next.segment != segment.number + 1 {
+            self.whole = false;
             let name = format!("missing-after-{}", segment.number);
             if !self.quarantine.has(&name) {
                 let what = format!("the segments between {} and {} are missing", segment.number, next.segment);
@@ -212,6 +257,7 @@ impl Recovery<'_> {
             return Ok(found);
         }
         if found < next.previous_length {
+            self.whole = false;
             let name = format!("segment-{}-end", segment.number);
             if !self.quarantine.has(&name) {
                 let lost = next.previous_length - found;
@@ -224,6 +270,7 @@ impl Recovery<'_> {
     }
 
     fn scan(&mut self, segment: &Segment, length: u64, newest: bool) -> io::Result<()> {
+        self.contents = Some(Contents::default());
         let mut scan = Scan::new(segment, length, newest);
         let mut last_batch = 0;
         // Whether these were acknowledged is known only when the last batch is.
@@ -256,7 +303,7 @@ impl Recovery<'_> {
             (Kind::Body, Payload::Sound(_)) => {
                 self.sound_bodies.insert(place);
             }
-            (Kind::Body, _) => {}
+            (Kind::Body | Kind::Contents, _) => {}
             (Kind::Accepted, Payload::Sound(payload)) => return !self.accepted(place, header, &payload),
             (Kind::Accepted, _) => {
                 let why = "its Accepted record has a wrong checksum".to_owned();
@@ -264,22 +311,42 @@ impl Recovery<'_> {
                 return true;
             }
             (Kind::State, Payload::Sound(payload)) => {
-                if let (Some(due), Some(at)) = (self.due.get_mut(&header.id), State::due_of(&payload)) {
-                    *due = at;
-                    self.index.set_state(header.id, place);
+                if let Some(due) = State::due_of(&payload) {
+                    self.contents.iter_mut().for_each(|contents| contents.state(header.id, place, due));
+                    self.state(header.id, place, due);
                 }
             }
             (Kind::State, _) => {
+                self.contents = None;
                 let what = "how far its delivery is was damaged; recipients may get it twice".to_owned();
                 self.problem(Some(header.id), what, None);
             }
             (Kind::Done, _) => {
-                self.suspects.remove(&header.id);
-                self.due.remove(&header.id);
-                self.index.remove(header.id);
+                self.contents.iter_mut().for_each(|contents| contents.done(header.id));
+                self.done(header.id);
             }
         }
         false
+    }
+
+    fn live(&mut self, id: MessageId, entry: Entry) {
+        let state = self.index.get(id).and_then(|entry| entry.state);
+        self.suspects.remove(&id);
+        self.index.put(id, Entry { state, ..entry });
+        self.due.entry(id).or_default();
+    }
+
+    fn state(&mut self, id: MessageId, place: Place, due: Millis) {
+        if let Some(at) = self.due.get_mut(&id) {
+            *at = due;
+            self.index.set_state(id, place);
+        }
+    }
+
+    fn done(&mut self, id: MessageId) {
+        self.suspects.remove(&id);
+        self.due.remove(&id);
+        self.index.remove(id);
     }
 
     fn accepted(&mut self, place: Place, header: &RecordHeader, payload: &[u8]) -> bool {
@@ -290,7 +357,7 @@ impl Recovery<'_> {
         };
         let entry = Entry {
             accepted: place,
-            state: self.index.get(id).and_then(|entry| entry.state),
+            state: None,
             oldest: accepted.oldest(place),
             footprint: accepted.footprint(header.length),
         };
@@ -308,13 +375,13 @@ impl Recovery<'_> {
             self.suspect(id, Some(entry), why.to_owned());
             return false;
         }
-        self.suspects.remove(&id);
-        self.index.put(id, entry);
-        self.due.entry(id).or_default();
+        self.contents.iter_mut().for_each(|contents| contents.accepted(id, &entry));
+        self.live(id, entry);
         true
     }
 
     fn suspect(&mut self, id: MessageId, entry: Option<Entry>, why: String) {
+        self.contents = None;
         self.index.remove(id);
         self.due.remove(&id);
         self.suspects.insert(id, Suspect { why, entry, unacknowledged: false });
@@ -333,6 +400,7 @@ impl Recovery<'_> {
                 return Ok(());
             }
         }
+        self.contents = None;
         let name = format!("segment-{}-{from}", segment.number);
         if self.quarantine.has(&name) {
             return Ok(());

@@ -29,6 +29,11 @@ impl Reserve {
         Self { size, path, whole, asked: None, faults: faults.clone() }
     }
 
+    /// Whether the space is there.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// Whether the space is there; makes it where it can.
     pub(crate) fn ensure(&mut self) -> bool {
         if !self.whole && self.asked.is_none_or(|asked| asked.elapsed() >= RETRY) {

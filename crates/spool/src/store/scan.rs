@@ -16,7 +16,7 @@ const SEARCH: usize = 1024 * 1024;
 /// What stands in a segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item {
-    /// A record with a sound header. The payload of a Body record is not read.
+    /// A record with a sound header. The payloads of Body and Contents records are not read unless asked for.
     Record(Place, RecordHeader, Payload),
     /// Octets that are no record.
     Hole {
@@ -41,15 +41,15 @@ pub(crate) struct Scan<'a> {
     /// What counts of the file.
     limit: u64,
     at: u64,
-    /// Check the payloads of Body records too.
-    bodies: bool,
+    /// Check the payloads of Body and Contents records too.
+    all: bool,
     window: Vec<u8>,
     window_at: u64,
 }
 
 impl<'a> Scan<'a> {
-    pub(crate) fn new(segment: &'a Segment, limit: u64, bodies: bool) -> Self {
-        Self { segment, limit, at: SEGMENT_HEADER as u64, bodies, window: Vec::new(), window_at: 0 }
+    pub(crate) fn new(segment: &'a Segment, limit: u64, all: bool) -> Self {
+        Self { segment, limit, at: SEGMENT_HEADER as u64, all, window: Vec::new(), window_at: 0 }
     }
 
     /// The next item, `None` at the end.
@@ -71,7 +71,7 @@ impl<'a> Scan<'a> {
         }
         self.at = end;
         let place = Place { segment: self.segment.number, offset: u32::try_from(from).unwrap_or(u32::MAX) };
-        if header.kind == Kind::Body && !self.bodies {
+        if matches!(header.kind, Kind::Body | Kind::Contents) && !self.all {
             return Ok(Some(Item::Record(place, header, Payload::Unread)));
         }
         let length = usize::try_from(header.length).unwrap_or(usize::MAX);

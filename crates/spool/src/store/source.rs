@@ -10,7 +10,7 @@ use protocol::Envelope;
 
 use super::blocking;
 use super::index::{Entry, Index};
-use super::record::{Accepted, Extent, Kind};
+use super::record::{Accepted, Extent, Kind, Place};
 use super::segment::{ReadError, Segment};
 use crate::clock::Millis;
 use crate::id::MessageId;
@@ -57,20 +57,31 @@ impl Loaded {
         }
         let accepted = Accepted::decode(&payload).ok_or_else(|| damaged("its Accepted record cannot be read"))?;
         let envelope = Envelope::decode(&accepted.envelope).map_err(|error| ReadError::Damaged(error.to_string()))?;
-        let state = match entry.state {
-            None => State::fresh(envelope.recipients.len()),
-            Some(place) => {
-                let (_, payload) = open(place.segment)?.expect(Kind::State, place)?;
-                State::decode(&payload)
-                    .filter(|state| state.recipients.len() == envelope.recipients.len())
-                    .ok_or_else(|| damaged("its State record cannot be read"))?
-            }
+        let recipients = envelope.recipients.len();
+        let state = match entry.state.map(|place| state(&*open(place.segment)?, id, place)).transpose()?.flatten() {
+            None => State::fresh(recipients),
+            Some(payload) => State::decode(&payload)
+                .filter(|state| state.recipients.len() == recipients)
+                .ok_or_else(|| damaged("its State record cannot be read"))?,
         };
         let pieces = accepted.extents.iter().map(|extent| Ok((open(extent.place.segment)?, *extent)));
         let pieces = pieces.collect::<Result<_, ReadError>>()?;
         let source =
             Source { id, size: accepted.size, crc: accepted.crc, pieces, at: 0, sum: Sum::default(), damage: None };
         Ok(Self { arrived: accepted.arrived, envelope, origin: Origin::from(accepted.origin.as_str()), state, source })
+    }
+}
+
+/// The State record at `place`. `None` when it is damaged: then the message is delivered as if nothing had been tried,
+/// and of losing it and sending it twice, that is the lesser evil.
+pub(crate) fn state(segment: &Segment, id: MessageId, place: Place) -> Result<Option<Vec<u8>>, ReadError> {
+    match segment.expect(Kind::State, place) {
+        Ok((_, payload)) => Ok(Some(payload)),
+        Err(ReadError::Damaged(why)) => {
+            tracing::error!(%id, why, "how far its delivery is was damaged; recipients may get it twice");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

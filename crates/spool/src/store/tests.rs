@@ -2,9 +2,12 @@
 
 mod damage;
 mod faults;
+mod formats;
 mod model;
 mod round_trip;
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use delivery::MessageSource as _;
@@ -126,6 +129,27 @@ fn envelope() -> Envelope {
 fn text(seed: usize, length: usize) -> Vec<u8> {
     let lines = (0..).flat_map(|line| format!("message {seed}, line {line}\r\n").into_bytes());
     lines.take(length).collect()
+}
+
+fn segment_file(folder: &Path, number: u32) -> File {
+    let path = super::segment::path(&folder.join("log"), number);
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
+
+/// Damages what segments tell of those before them. Gives back how many did.
+fn forget_contents(folder: &Path) -> usize {
+    let segments = super::segment::list(&folder.join("log")).unwrap();
+    let forget = |number: &u32| {
+        let segment = super::segment::Segment::open(&folder.join("log"), *number).unwrap();
+        let offset = super::record::SEGMENT_HEADER as u64;
+        let told = segment.read_header(offset).is_ok_and(|header| header.kind == super::record::Kind::Contents);
+        if told {
+            let payload = offset + super::record::RECORD_HEADER as u64;
+            segment_file(folder, *number).write_all_at(b"????", payload).unwrap();
+        }
+        told
+    };
+    segments.iter().filter(|number| forget(number)).count()
 }
 
 /// A folder as a crash leaves it. A crash takes no time and a copy does: when a segment has gone meanwhile, what was in

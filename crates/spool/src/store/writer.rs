@@ -11,15 +11,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::contents::Contents;
 use super::files::{Faults, LogFile, sync_directory};
 use super::index::Index;
 use super::job::{Due, Job, Piece};
-use super::page::{Effect, Page};
-use super::record::{SEGMENT_HEADER, SegmentHeader};
+use super::page::{Changed, Effect, Page};
+use super::record::{Kind, RecordHeader, SEGMENT_HEADER, SegmentHeader, VERSION};
 use super::reserve::Reserve;
 use super::segment;
 use crate::error::SpoolError;
-use crate::id::Ids;
+use crate::id::{Ids, MessageId};
 
 /// Most octets in one batch, nearly: bounds the memory and the wait of those in it.
 const MAX_BATCH: usize = 4 * 1024 * 1024;
@@ -31,6 +32,8 @@ struct Current {
     number: u32,
     marker: u64,
     file: LogFile,
+    /// Where what it has been asked to keep begins.
+    start: u64,
     end: u64,
     /// Up to here everything is on disk.
     synced: u64,
@@ -57,6 +60,8 @@ pub(crate) struct Log {
     next_number: u32,
     /// What counts of the segment before the next one.
     sealed_length: u64,
+    /// What is in the current segment, or without one in the segment before the next; `None` when that is not known.
+    contents: Option<Contents>,
     batch: u64,
     /// Segments whose sync failed, and the length up to which they are to be trusted. After a failed sync the kernel
     /// may have thrown the unwritten pages away and call the next sync a success.
@@ -66,11 +71,12 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn after(last_number: Option<u32>, sealed_length: u64) -> Self {
+    pub(crate) fn after(last_number: Option<u32>, sealed_length: u64, contents: Option<Contents>) -> Self {
         Self {
             current: None,
             next_number: last_number.map_or(1, |last| last.saturating_add(1)),
             sealed_length,
+            contents,
             batch: 1,
             untrusted: Vec::new(),
             rest: None,
@@ -155,7 +161,7 @@ impl Writer {
             self.log.rest = None;
         }
         match &self.log.current {
-            Some(current) if current.end + octets <= self.segment_size || current.end <= SEGMENT_HEADER as u64 => {
+            Some(current) if current.end + octets <= self.segment_size || current.end == current.start => {
                 return Ok(());
             }
             Some(current) if current.synced < current.end => match current.file.sync() {
@@ -170,6 +176,7 @@ impl Writer {
         self.log.next_number = current.number.saturating_add(1);
         self.log.batch += 1;
         self.log.current = Some(current);
+        self.log.contents = Some(Contents::default());
         Ok(())
     }
 
@@ -180,13 +187,14 @@ impl Writer {
         }
     }
 
-    /// The next segment, its header and its name on disk.
+    /// The next segment: its header and its name are on disk, and what is in the segment before.
     fn create(&self) -> io::Result<Current> {
         let number = self.log.next_number;
         let path = segment::path(&self.folder, number);
         // The keys of RandomState come from the system's random numbers.
         let marker = RandomState::new().hash_one(number);
         let header = SegmentHeader {
+            version: VERSION,
             segment: number,
             marker,
             previous_length: self.log.sealed_length,
@@ -197,15 +205,33 @@ impl Writer {
             file.write_at(&header.encode(), 0)?;
             file.sync()?;
             sync_directory(&self.folder)?;
-            Ok(file)
+            let end = self.write_contents(&file, marker)?;
+            Ok(Current { number, marker, file, start: end, end, synced: end })
         };
-        let length = SEGMENT_HEADER as u64;
         match create() {
-            Ok(file) => Ok(Current { number, marker, file, end: length, synced: length }),
+            Ok(current) => Ok(current),
             Err(error) => {
                 let _ = std::fs::remove_file(&path);
                 Err(error)
             }
+        }
+    }
+
+    /// Tells what is in the segment before, and where that ends. The log is whole without it, and a full disk's last
+    /// space is for better things.
+    fn write_contents(&self, file: &LogFile, marker: u64) -> io::Result<u64> {
+        let begin = SEGMENT_HEADER as u64;
+        let Some(contents) = self.log.contents.as_ref().filter(|_| self.reserve.is_whole()) else { return Ok(begin) };
+        let Some(payload) = contents.payload(self.log.next_number.saturating_sub(1), self.log.sealed_length) else {
+            return Ok(begin);
+        };
+        let header = RecordHeader::new(Kind::Contents, MessageId::from_raw(0), self.log.batch, &payload);
+        let mut record = Vec::new();
+        header.encode(marker, &mut record);
+        record.extend_from_slice(&payload);
+        match file.write_at(&record, begin) {
+            Ok(()) => file.sync().map(|()| begin + record.len() as u64),
+            Err(_) => file.truncate(begin).map(|()| begin),
         }
     }
 
@@ -279,7 +305,8 @@ impl Writer {
         self.seal(|current| current.synced);
     }
 
-    fn finish(&self, job: Job, effect: Effect) {
+    fn finish(&mut self, job: Job, effect: Effect) {
+        let contents = self.log.contents.get_or_insert_default();
         match (job, effect) {
             (Job::Append { first, done, .. }, Effect::Append(extent)) => {
                 let hold = first.then(|| self.index.hold(extent.place.segment));
@@ -287,15 +314,22 @@ impl Writer {
             }
             (Job::Write(write, done), Effect::Write { message, changes, new }) => {
                 if let Some((id, entry)) = message {
+                    contents.accepted(id, &entry);
                     self.index.put(id, entry);
                     if new {
                         let _ = self.arrivals.send(Due { id, at: 0 });
                     }
                 }
-                for (id, place) in changes {
-                    match place {
-                        Some(place) => self.index.set_state(id, place),
-                        None => drop(self.index.remove(id)),
+                for (id, changed) in changes {
+                    match changed {
+                        Changed::State(place, due) => {
+                            contents.state(id, place, due);
+                            self.index.set_state(id, place);
+                        }
+                        Changed::Done => {
+                            contents.done(id);
+                            self.index.remove(id);
+                        }
                     }
                 }
                 // The transaction's hold goes only after the message has its own.

@@ -1,9 +1,9 @@
 //! Torn writes and flipped bits: whatever happens to the files, what is sound is delivered, and what is not is reported.
 
-use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 use super::*;
+use crate::state::State;
 use crate::store::record::{SEGMENT_HEADER, VERSION};
 
 const SEGMENT: u64 = 1024 * 1024;
@@ -18,11 +18,6 @@ async fn log_of(messages: usize) -> (Bench, Vec<(MessageId, u64)>) {
     }
     bench.store().close().await;
     (bench, ends)
-}
-
-fn segment_file(folder: &Path, number: u32) -> File {
-    let path = super::super::segment::path(&folder.join("log"), number);
-    OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
 #[tokio::test]
@@ -138,6 +133,35 @@ async fn a_text_found_damaged_is_put_aside() {
 }
 
 #[tokio::test]
+async fn what_the_next_segment_tells_is_not_read_at_the_start() {
+    let mut bench = Bench::new(SEGMENT).await;
+    let ids = [bench.accept(&text(0, 150)).await.unwrap(), bench.accept(&text(1, 150)).await.unwrap()];
+    let mut state = State::fresh(2);
+    state.recipients[0].attempts = 3;
+    bench.change(ids[1], Change::State(state.encode())).await.unwrap();
+    let end = bench.store().usage().disk_octets;
+    bench.reopen().await;
+    bench.accept(b"in the next segment").await.unwrap();
+    bench.reopen().await;
+    // Behind the store's back: first the newest record, then all.
+    let file = segment_file(bench.folder.path(), 1);
+    file.write_all_at(b"!", end - 1).unwrap();
+    bench.reopen().await;
+    assert_eq!(bench.problems(), Vec::<String>::new());
+    assert_eq!(bench.text(ids[1]).await.unwrap(), text(1, 150));
+    assert_eq!(bench.store().load(ids[1]).await.unwrap().state, State::fresh(2), "rather twice than not at all");
+    file.write_all_at(&vec![b'!'; 300], SEGMENT_HEADER as u64).unwrap();
+    bench.reopen().await;
+    assert_eq!(bench.store().usage().messages, 3);
+    assert!(matches!(bench.text(ids[0]).await, Err(ReadError::Damaged(_))));
+    // Nothing is told: everything is read.
+    bench.store().close().await;
+    forget_contents(bench.folder.path());
+    bench.reopen().await;
+    assert!(!bench.problems().is_empty());
+}
+
+#[tokio::test]
 async fn a_missing_segment_is_reported() {
     let mut bench = Bench::new(SEGMENT).await;
     for _ in 0..3 {
@@ -179,7 +203,9 @@ async fn a_later_format_is_refused() {
     header[SEGMENT_HEADER - 4..].copy_from_slice(&crc.to_le_bytes());
     file.write_all_at(&header, 0).unwrap();
     let opened = Store::open(bench.folder.path(), &bench.tuning);
-    assert!(matches!(opened.map(drop), Err(SpoolError::Version { found, .. }) if found == VERSION + 1));
+    let Err(error) = opened else { panic!("it was opened") };
+    assert!(matches!(error, SpoolError::Version { found, .. } if found == VERSION + 1));
+    assert!(error.to_string().contains("run the version that wrote it, or a later one"), "{error}");
 }
 
 #[tokio::test]

@@ -65,9 +65,15 @@ async fn history(steps: Vec<Step>) {
                     bench.change(id, Change::State(state.encode())).await.unwrap();
                 }
             }
-            // While the cleaner is at work.
+            // While the cleaner is at work; and again without what segments tell of those before them.
             Step::Crash => {
-                let crashed = Bench::of(bench.folder.path(), SEGMENT).await;
+                let folder = folder();
+                copy(bench.folder.path(), folder.path());
+                let crashed = Bench::of(folder.path(), SEGMENT).await;
+                matches(&crashed, &model).await;
+                crashed.store().close().await;
+                forget_contents(folder.path());
+                let crashed = Bench::of(folder.path(), SEGMENT).await;
                 matches(&crashed, &model).await;
                 crashed.store().close().await;
             }
