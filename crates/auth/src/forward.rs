@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use client::{Limits, MAX_PASSWORD, MAX_USER, Opener, Verdict};
+use client::{Dialect, Limits, MAX_PASSWORD, MAX_USER, Opener, Verdict};
 use directory::{Order, Password, WrongPassword};
 use protocol::{Domain, Mailbox};
 use rustls::crypto::CryptoProvider;
@@ -79,6 +79,7 @@ impl Forward {
                 // The whole has an end; no step needs one of its own.
                 limits: Limits { connect: timeout, handshake: timeout, greeting: timeout, command: timeout },
                 hostname: hostname.clone(),
+                dialect: Dialect::Smtp,
             };
             Server::new(name, url.clone(), opener, connections)
         };

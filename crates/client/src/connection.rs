@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::{EnhancedCode, Extensions, Reply};
+use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -34,8 +35,21 @@ pub struct Opener {
     pub implicit_tls: bool,
     /// How long each step may take.
     pub limits: Limits,
-    /// What EHLO says.
+    /// What EHLO or LHLO says.
     pub hostname: Arc<str>,
+    /// What is spoken.
+    pub dialect: Dialect,
+}
+
+/// What a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// RFC 5321.
+    #[default]
+    Smtp,
+    /// RFC 2033: LHLO, and a reply for each recipient after the text.
+    Lmtp,
 }
 
 /// How long each step up to EHLO may take.
@@ -56,6 +70,8 @@ pub struct Connection {
     pub(crate) wire: Wire,
     /// What the server has, inside TLS where there is TLS.
     pub extensions: Extensions,
+    /// What it speaks.
+    pub dialect: Dialect,
     /// How often it has been used so far; its users count.
     pub uses: u32,
     /// It has waited in a pool, and the server may have closed it since.
@@ -140,7 +156,11 @@ impl Opener {
         let mut wire = Wire::new(self.connect(deadline).await?, deadline);
         self.greeting(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
-        Ok(Connection { wire: wire.erased(), extensions, uses: 0, kept: false })
+        Ok(self.connection(wire.erased(), extensions))
+    }
+
+    fn connection(&self, wire: Wire, extensions: Extensions) -> Connection {
+        Connection { wire, extensions, dialect: self.dialect, uses: 0, kept: false }
     }
 
     async fn open_tls(&self, connector: &TlsConnector, deadline: Instant, must: bool) -> Result<Connection, Refused> {
@@ -153,9 +173,14 @@ impl Opener {
         let mut wire = Wire::new(stream, deadline);
         self.greeting(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
-        let clear = |wire: Wire<TcpStream>, extensions, why: &str| match must {
-            false => Ok(Connection { wire: wire.erased(), extensions, uses: 0, kept: false }),
-            true => Err(self.refuse(NO_TLS, why)),
+        let clear = |wire: Wire<TcpStream>, extensions, why: &str| {
+            let connection = self.connection(wire.erased(), extensions);
+            if must {
+                // RFC 5321 section 4.1.1.10: the session ends with QUIT. Nobody waits for the answer.
+                tokio::spawn(connection.quit());
+                return Err(self.refuse(NO_TLS, why));
+            }
+            Ok(connection)
         };
         if !extensions.starttls {
             return clear(wire, extensions, "it does not offer STARTTLS, and TLS is required");
@@ -174,7 +199,7 @@ impl Opener {
 
     async fn greeted(&self, mut wire: Wire<TlsStream<TcpStream>>) -> Result<Connection, Refused> {
         let extensions = self.hello(&mut wire).await?;
-        Ok(Connection { wire: wire.erased(), extensions, uses: 0, kept: false })
+        Ok(self.connection(wire.erased(), extensions))
     }
 
     /// Tries each of the host's addresses.
@@ -222,14 +247,18 @@ impl Opener {
         if reply.is_positive() { Ok(()) } else { Err(self.answered("connecting", reply)) }
     }
 
-    /// EHLO, or HELO where that is not known: RFC 5321 section 3.2.
+    /// EHLO, or HELO where that is not known: RFC 5321 section 3.2. LHLO has no older form: RFC 2033 section 4.1.
     async fn hello<S: Octets>(&self, wire: &mut Wire<S>) -> Result<Extensions, Refused> {
-        let reply = self.command(wire, &format!("EHLO {}\r\n", self.hostname)).await?;
+        let verb = match self.dialect {
+            Dialect::Smtp => "EHLO",
+            Dialect::Lmtp => "LHLO",
+        };
+        let reply = self.command(wire, &format!("{verb} {}\r\n", self.hostname)).await?;
         if reply.is_positive() {
             return Ok(Extensions::parse(&reply));
         }
-        if !reply.is_permanent() {
-            return Err(self.answered("EHLO", reply));
+        if !reply.is_permanent() || self.dialect == Dialect::Lmtp {
+            return Err(self.answered(verb, reply));
         }
         let reply = self.command(wire, &format!("HELO {}\r\n", self.hostname)).await?;
         if reply.is_positive() { Ok(Extensions::default()) } else { Err(self.answered("HELO", reply)) }

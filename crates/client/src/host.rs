@@ -16,7 +16,7 @@ pub struct Host {
 }
 
 /// RFC 5321 section 4.5.4.2.
-const SMTP_PORT: u16 = 25;
+pub const SMTP_PORT: u16 = 25;
 
 impl Host {
     /// What its certificate must name, where that is verified.

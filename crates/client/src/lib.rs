@@ -1,6 +1,6 @@
 //! The client's side of SMTP connections, whoever needs one: `delivery` to hand mail on, `auth` to have a password judged.
 //!
-//! An [`Opener`] makes a [`Connection`]: TCP, TLS as it was told, EHLO. [`authenticate`] proves a password on it. A
+//! An [`Opener`] makes a [`Connection`]: TCP, TLS as it was told, EHLO or LHLO. [`authenticate`] proves a password on it. A
 //! [`Pool`] keeps connections for the next use. What failed is a [`Cause`].
 
 mod pool;
@@ -14,9 +14,9 @@ mod server_url;
 mod host;
 
 pub use cause::{Cause, What};
-pub use connection::{Connection, Limits, Opener, status_of};
+pub use connection::{Connection, Dialect, Limits, Opener, status_of};
 pub use error::SetupError;
-pub use host::Host;
+pub use host::{Host, SMTP_PORT};
 pub use pool::Pool;
 pub use sasl::{Answer, MAX_PASSWORD, MAX_USER, Mechanism, Verdict, authenticate};
 pub use server_url::{ServerUrl, ServerUrlError};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use client::{Cause, Connection, Host, Limits, Opener, Pool, Tls};
+use client::{Cause, Connection, Dialect, Host, Limits, Opener, Pool, Tls};
 use protocol::{Domain, Envelope, Recipient};
 use rustls::crypto::CryptoProvider;
 use tokio::time::Instant;
@@ -172,6 +172,10 @@ fn check(settings: &RouteSettings, errors: &mut Vec<DeliveryError>) {
     if settings.hosts.get_ref().is_empty() {
         errors.push(DeliveryError::NoHosts(settings.hosts.span()));
     }
+    let smtp_port = |host: &&Host| settings.protocol == Dialect::Lmtp && host.port() == client::SMTP_PORT;
+    if let Some(host) = settings.hosts.get_ref().iter().find(smtp_port) {
+        errors.push(DeliveryError::LmtpPort { host: host.clone(), span: settings.hosts.span() });
+    }
     if *settings.implicit_tls.get_ref() && !matches!(settings.tls, TlsMode::Require | TlsMode::Verify) {
         errors.push(DeliveryError::ImplicitTls(settings.implicit_tls.span()));
     }
@@ -194,6 +198,7 @@ impl Route {
                 implicit_tls: *settings.implicit_tls.get_ref(),
                 limits: limits(&settings.timeouts),
                 hostname: hostname.clone(),
+                dialect: settings.protocol,
             },
             pool: Pool::new(settings.keep_open, *settings.max_messages_per_connection.get_ref()),
         };

@@ -12,6 +12,14 @@ pub enum DeliveryError {
     /// A route to nowhere.
     #[error("a route needs at least one host")]
     NoHosts(Range<usize>),
+    /// LMTP where SMTP belongs: RFC 2033 section 5.
+    #[error("{host}: LMTP is not spoken on port 25; write the port, such as {}:24", host.address())]
+    LmtpPort {
+        /// Which host.
+        host: client::Host,
+        /// Where it stands.
+        span: Range<usize>,
+    },
     /// Another value than 1 or more.
     #[error("{key} must be at least 1")]
     AtLeastOne {
@@ -46,6 +54,7 @@ impl DeliveryError {
         match self {
             Self::NoDomains(span)
             | Self::NoHosts(span)
+            | Self::LmtpPort { span, .. }
             | Self::AtLeastOne { span, .. }
             | Self::UnusedCa(span)
             | Self::ImplicitTls(span)

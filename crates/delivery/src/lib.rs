@@ -16,7 +16,7 @@ mod source;
 mod settings;
 pub mod duration;
 
-pub use client::{Cause, Host, What};
+pub use client::{Cause, Dialect, Host, What};
 pub use courier::{Counters, Courier, Destination};
 pub use error::DeliveryError;
 pub use origin::Origin;

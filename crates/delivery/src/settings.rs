@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::Host;
+use client::{Dialect, Host};
 use protocol::{Domain, MailPattern};
 use serde::Deserialize;
 use serde_spanned::Spanned;
@@ -30,6 +30,9 @@ pub struct RouteSettings {
     pub policies: Vec<Spanned<String>>,
     /// Next hops, best first: `"mx.example.org:25"`, `"192.0.2.1"`, `"[2001:db8::1]:2525"`.
     pub hosts: Spanned<Vec<Host>>,
+    /// What the hosts speak.
+    #[serde(default)]
+    pub protocol: Dialect,
     /// How much the connection must be trusted.
     #[serde(default)]
     pub tls: TlsMode,

@@ -1,6 +1,7 @@
-//! One mail transaction on an open connection: MAIL, RCPT, DATA, the text, and what the next hop said of each.
+//! One mail transaction on an open connection: MAIL, RCPT, DATA, the text, and what the next hop said of each. By SMTP, or
+//! by LMTP (RFC 2033).
 
-use client::{Cause, Connection, Host, WireError, status_of};
+use client::{Cause, Connection, Dialect, Host, WireError, status_of};
 use protocol::{
     Body, DotStuffer, EnhancedCode, Envelope, Extensions, ForwardPath, Mail, OriginalRecipient, Rcpt, Recipient, Reply,
 };
@@ -192,25 +193,36 @@ impl Transaction<'_> {
         }
         out.clear();
         stuffer.finish(&mut out);
-        let sent = connection.send(&out, self.timeouts.block).await;
-        let reply = match sent {
-            Ok(()) => connection.reply(self.timeouts.end).await,
-            Err(error) => Err(error),
+        let accepted = replies.recipients.iter().filter(|reply| reply.is_positive()).count();
+        let wanted = match connection.dialect {
+            Dialect::Smtp => 1,
+            // RFC 2033 section 4.2: a reply for each recipient that was accepted, in their order.
+            Dialect::Lmtp => accepted,
         };
-        match reply {
-            Ok(reply) => {
-                let after = if reply.code() == 421 { After::Closed } else { After::Idle };
-                let dsn = connection.extensions.dsn;
-                self.accepted(replies, after, || self.answer("end of DATA", &reply, dsn))
-            }
-            Err(error) => {
-                let text = format!("{error} (the reply to the whole message); it may have been taken, and come twice");
-                let cause = Cause::local(Some(self.host), BAD_CONNECTION, text);
-                // Another host must not get what this one may have taken.
-                let answer = || Answer::Final(Outcome::Deferred(cause.clone()));
-                Transacted { reply_lost: true, ..self.accepted(replies, After::Closed, answer) }
+        let mut verdicts = Vec::new();
+        let mut broken = connection.send(&out, self.timeouts.block).await.err();
+        while broken.is_none() && verdicts.len() < wanted {
+            match connection.reply(self.timeouts.end).await {
+                Ok(reply) => verdicts.push(reply),
+                Err(error) => broken = Some(error),
             }
         }
+        let (dialect, dsn) = (connection.dialect, connection.extensions.dsn);
+        let closed = broken.is_some() || verdicts.iter().any(|reply| reply.code() == 421);
+        let lost = broken.map(|error| {
+            let text = format!("{error} (the reply to the whole message); it may have been taken, and come twice");
+            Cause::local(Some(self.host), BAD_CONNECTION, text)
+        });
+        let verdict = |nth: usize| verdicts.get(if dialect == Dialect::Lmtp { nth } else { 0 });
+        let mut turn = 0..;
+        let fate = || match (turn.next().and_then(verdict), &lost) {
+            (Some(reply), _) => self.answer("end of DATA", reply, dsn),
+            // Another host must not get what this one may have taken.
+            (None, Some(cause)) => Answer::Final(Outcome::Deferred(cause.clone())),
+            (None, None) => self.silent(),
+        };
+        let after = if closed { After::Closed } else { After::Idle };
+        Transacted { reply_lost: lost.is_some(), ..self.accepted(replies, after, fate) }
     }
 
     /// The next hop closed the connection in the middle of the text; perhaps it said why.
@@ -231,6 +243,10 @@ impl Transaction<'_> {
 
     /// Every recipient was refused, and DATA is open all the same: RFC 2920 section 3.1 has an empty message sent.
     async fn empty(&self, connection: &mut Connection, replies: Replies) -> Transacted {
+        if connection.dialect == Dialect::Lmtp {
+            // RFC 2033 section 4.2 has DATA refused then, and no reply to the text would come.
+            return self.transacted(replies, After::Closed);
+        }
         let sent = connection.send(b".\r\n", self.timeouts.block).await.is_ok();
         let answered = sent && connection.reply(self.timeouts.end).await.is_ok();
         self.transacted(replies, if answered { After::Reset } else { After::Closed })
@@ -252,8 +268,8 @@ impl Transaction<'_> {
         self.each(&replies, after, answer)
     }
 
-    /// The answers when those accepted so far all share a fate.
-    fn accepted(&self, replies: Replies, after: After, fate: impl Fn() -> Answer) -> Transacted {
+    /// The answers when there is a fate for each of those accepted so far, in their order.
+    fn accepted(&self, replies: Replies, after: After, mut fate: impl FnMut() -> Answer) -> Transacted {
         let someone = replies.recipients.iter().any(Reply::is_positive);
         self.each(&replies, after, |reply| match reply {
             Some(reply) if reply.is_positive() => fate(),
@@ -279,7 +295,7 @@ impl Transaction<'_> {
         })
     }
 
-    fn each(&self, replies: &Replies, after: After, answer: impl Fn(Option<&Reply>) -> Answer) -> Transacted {
+    fn each(&self, replies: &Replies, after: After, mut answer: impl FnMut(Option<&Reply>) -> Answer) -> Transacted {
         let answers = (0..self.recipients.len()).map(|at| answer(replies.recipients.get(at))).collect();
         Transacted { answers, after, reply_lost: false }
     }

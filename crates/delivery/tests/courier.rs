@@ -75,7 +75,8 @@ fn all_mistakes_with_their_places() {
          [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'may'\nimplicit_tls = true\n\
          [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'require'\nca = 'x.pem'\n\
          [[route]]\ndomains = ['*']\nhosts = ['a']\nca = '/nonexistent/ca.pem'\n\
-         [[route]]\ndomains = ['*']\nhosts = ['a']\nca = '{}'\n",
+         [[route]]\ndomains = ['*']\nhosts = ['a']\nca = '{}'\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a:24', 'b']\nprotocol = 'lmtp'\ntls = 'none'\n",
         empty.display()
     );
     let errors = build(&toml).unwrap_err();
@@ -88,6 +89,7 @@ fn all_mistakes_with_their_places() {
         "'x.pem': ca is for tls = \"verify\" only",
         "'/nonexistent/ca.pem': cannot read /nonexistent/ca.pem",
         "holds no CA certificate that can be used: no CERTIFICATE block",
+        "['a:24', 'b']: b:25: LMTP is not spoken on port 25; write the port, such as b:24",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {

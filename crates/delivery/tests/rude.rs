@@ -393,6 +393,64 @@ async fn never_clear_text_where_tls_is_required() {
 }
 
 #[tokio::test]
+async fn who_does_not_offer_the_required_tls_is_told_goodbye() {
+    let no_offer = script(&[&hello(PLAIN), &[Hear("QUIT"), Say("221 bye")]]);
+    let refused = script(&[
+        &hello("250-rude.example\n250 STARTTLS"),
+        &[Hear("STARTTLS"), Say("454 4.7.0 not now"), Hear("QUIT"), Say("221 bye")],
+    ]);
+    for answer in [no_offer, refused] {
+        let peer = Scripted::start(vec![answer]).await;
+        let courier = peers::courier(&format!("hosts = ['127.0.0.1:{}']\ntls = 'require'", peer.port));
+        let found = line(&deliver(&courier, &envelope(&["bob@example.net"])).await[0]);
+        assert!(found.starts_with("deferred 4.7.4"), "{found}");
+        assert_eq!(peer.finish().await.last().map(String::as_str), Some("QUIT"));
+    }
+}
+
+/// RFC 2033 section 4.2.
+#[tokio::test]
+async fn lmtp_replies_are_each_recipients_own() {
+    let begin: &[Do] = &[
+        Say("220 store"),
+        Hear("LHLO gateway.example.org"),
+        Say("250-store\n250 PIPELINING"),
+        Hear("MAIL"),
+        Hear("RCPT TO:<a@"),
+        Hear("RCPT TO:<b@"),
+        Hear("RCPT TO:<c@"),
+        Hear("RCPT TO:<d@"),
+        Hear("DATA"),
+        Say("250 ok\n250 a\n550 5.1.1 b\n250 c\n250 d\n354 go"),
+        HearText,
+    ];
+    let all = ["a@example.net", "b@example.net", "c@example.net", "d@example.net"];
+    let lost = "deferred 4.4.2 the connection was closed (the reply to the whole message); it may have been taken, and come twice";
+    for (end, expected, lost) in [
+        (
+            &[Say("250 taken"), Say("452 4.2.2 full"), Say("552 5.3.4 large"), Hear("QUIT")][..],
+            [
+                "delivered 250 taken",
+                "failed 5.1.1 550 5.1.1 b (in reply to RCPT TO)",
+                "deferred 4.2.2 452 4.2.2 full (in reply to end of DATA)",
+                "failed 5.3.4 552 5.3.4 large (in reply to end of DATA)",
+            ],
+            0,
+        ),
+        (&[Say("250 taken")], ["delivered 250 taken", "failed 5.1.1 550 5.1.1 b (in reply to RCPT TO)", lost, lost], 1),
+    ] {
+        let peer = Scripted::start(vec![script(&[begin, end])]).await;
+        let toml = format!("hosts = ['127.0.0.1:{}']\nprotocol = 'lmtp'\ntls = 'none'\nkeep_open = '0s'", peer.port);
+        let courier = peers::courier(&toml);
+        let found = lines(&deliver(&courier, &envelope(&all)).await);
+        let found: Vec<_> = found.iter().map(|line| line.replace(&format!("127.0.0.1:{}: ", peer.port), "")).collect();
+        assert_eq!(found, expected);
+        assert_eq!(courier.counters().replies_lost, lost);
+        peer.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn clear_text_where_tls_may_be_and_does_not_work() {
     let peer = Scripted::start(vec![
         script(&[

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub)] // each test binary uses some of it
 
+pub mod dovecot;
 pub mod postfix;
 pub mod scripted;
 pub mod sink;
