@@ -5,6 +5,7 @@ use std::fmt;
 use protocol::{EnhancedCode, Reply};
 
 use crate::host::Host;
+use crate::tls_failure::TlsFailure;
 
 /// Why a recipient was not served, or a connection not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Cause {
     pub what: What,
     /// It did not come to anything with this host: whatever else is wanted of it would fare the same.
     pub unreachable: bool,
+    /// What was wrong about TLS, where that is what it was.
+    pub tls: Option<TlsFailure>,
 }
 
 /// Who said no.
@@ -40,13 +43,24 @@ impl Cause {
     /// Something that happened on this side, or on the way.
     #[must_use]
     pub fn local(host: Option<&Host>, status: EnhancedCode, text: impl Into<String>) -> Self {
-        Self { host: host.cloned(), what: What::Local { status, text: text.into() }, unreachable: false }
+        Self { host: host.cloned(), what: What::Local { status, text: text.into() }, unreachable: false, tls: None }
+    }
+
+    /// A next hop that cannot be trusted with the message: RFC 3463 section 3.8, security features not supported and
+    /// cryptographic failure.
+    #[must_use]
+    pub fn tls(host: Option<&Host>, failure: TlsFailure, text: impl Into<String>) -> Self {
+        let status = match failure {
+            TlsFailure::StarttlsNotSupported | TlsFailure::DaneRequired => EnhancedCode(4, 7, 4),
+            _ => EnhancedCode(4, 7, 5),
+        };
+        Self { tls: Some(failure), ..Self::local(host, status, text) }
     }
 
     /// The next hop's answer to a command.
     #[must_use]
     pub fn reply_to(command: &'static str, host: &Host, reply: Reply) -> Self {
-        Self { host: Some(host.clone()), what: What::Reply { command, reply }, unreachable: false }
+        Self { host: Some(host.clone()), what: What::Reply { command, reply }, unreachable: false, tls: None }
     }
 
     /// The status code for notices (RFC 3464 section 2.3.4): the next hop's own, or the general one of its class.

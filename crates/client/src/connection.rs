@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::{EnhancedCode, Extensions, Reply};
+use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -14,14 +15,13 @@ use tokio_rustls::client::TlsStream;
 use crate::cause::Cause;
 use crate::host::Host;
 use crate::tls::Tls;
+use crate::tls_failure::{Mistrust, TlsFailure};
 use crate::wire::{Octets, Wire, WireError};
 
-/// RFC 3463 section 3.5: bad connection, no answer from host, routing server failure, security features not supported.
+/// RFC 3463 section 3.5: no answer from host, bad connection; section 3.6.
 const NO_ANSWER: EnhancedCode = EnhancedCode(4, 4, 1);
 const BAD_CONNECTION: EnhancedCode = EnhancedCode(4, 4, 2);
 const PROTOCOL_ERROR: EnhancedCode = EnhancedCode(4, 5, 0);
-const NO_TLS: EnhancedCode = EnhancedCode(4, 7, 4);
-const TLS_FAILED: EnhancedCode = EnhancedCode(4, 7, 5);
 const QUIT_LIMIT: Duration = Duration::from_secs(2);
 
 /// How to open connections to a server.
@@ -76,6 +76,10 @@ pub struct Connection {
     pub uses: u32,
     /// It has waited in a pool, and the server may have closed it since.
     pub kept: bool,
+    /// What the server has shown, its own certificate first; empty in clear text.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// The server is known to be the right one: who has judged its certificate says so.
+    pub verified: bool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -156,11 +160,12 @@ impl Opener {
         let mut wire = Wire::new(self.connect(deadline).await?, deadline);
         self.greeting(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
-        Ok(self.connection(wire.erased(), extensions))
+        Ok(self.connection(wire.erased(), extensions, Vec::new()))
     }
 
-    fn connection(&self, wire: Wire, extensions: Extensions) -> Connection {
-        Connection { wire, extensions, dialect: self.dialect, uses: 0, kept: false }
+    fn connection(&self, wire: Wire, extensions: Extensions, certificates: Vec<CertificateDer<'static>>) -> Connection {
+        let dialect = self.dialect;
+        Connection { wire, extensions, dialect, uses: 0, kept: false, certificates, verified: false }
     }
 
     async fn open_tls(&self, connector: &TlsConnector, deadline: Instant, must: bool) -> Result<Connection, Refused> {
@@ -174,11 +179,11 @@ impl Opener {
         self.greeting(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         let clear = |wire: Wire<TcpStream>, extensions, why: &str| {
-            let connection = self.connection(wire.erased(), extensions);
+            let connection = self.connection(wire.erased(), extensions, Vec::new());
             if must {
                 // RFC 5321 section 4.1.1.10: the session ends with QUIT. Nobody waits for the answer.
                 tokio::spawn(connection.quit());
-                return Err(self.refuse(NO_TLS, why));
+                return Err(Refused::Other(Cause::tls(Some(&self.host), TlsFailure::StarttlsNotSupported, why)));
             }
             Ok(connection)
         };
@@ -198,8 +203,10 @@ impl Opener {
     }
 
     async fn greeted(&self, mut wire: Wire<TlsStream<TcpStream>>) -> Result<Connection, Refused> {
+        let shown = wire.stream().get_ref().1.peer_certificates().unwrap_or_default();
+        let certificates = shown.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let extensions = self.hello(&mut wire).await?;
-        Ok(self.connection(wire.erased(), extensions))
+        Ok(self.connection(wire.erased(), extensions, certificates))
     }
 
     /// Tries each of the host's addresses.
@@ -233,11 +240,14 @@ impl Opener {
         deadline: Instant,
     ) -> Result<TlsStream<TcpStream>, Refused> {
         let until = Instant::now().checked_add(self.limits.handshake).map_or(deadline, |end| end.min(deadline));
-        let refused = |text: String| Refused::Handshake(Cause::local(Some(&self.host), TLS_FAILED, text));
+        let refused = |failure, text: String| Refused::Handshake(Cause::tls(Some(&self.host), failure, text));
         match timeout_at(until, connector.connect(self.host.name().clone(), stream)).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(refused(format!("the TLS handshake failed: {error}"))),
-            Err(_) => Err(refused("the TLS handshake took too long".to_owned())),
+            Ok(Err(error)) => {
+                let Mistrust { failure, text } = Mistrust::of(&error);
+                Err(refused(failure, format!("the TLS handshake failed: {text}")))
+            }
+            Err(_) => Err(refused(TlsFailure::ValidationFailure, "the TLS handshake took too long".to_owned())),
         }
     }
 

@@ -10,6 +10,7 @@ mod wire;
 mod tls;
 mod error;
 mod cause;
+mod tls_failure;
 mod server_url;
 mod host;
 
@@ -20,5 +21,6 @@ pub use host::{Host, SMTP_PORT};
 pub use pool::Pool;
 pub use sasl::{Answer, MAX_PASSWORD, MAX_USER, Mechanism, Verdict, authenticate};
 pub use server_url::{ServerUrl, ServerUrlError};
-pub use tls::{OwnCertificate, Tls, authorities, connector_to_anybody, connector_to_verified};
+pub use tls::{OwnCertificate, Tls, authorities, connector, connector_to_verified};
+pub use tls_failure::{Mistrust, TlsFailure};
 pub use wire::WireError;

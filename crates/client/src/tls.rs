@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
@@ -35,10 +36,16 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// The certificate that is shown to a server that asks for one.
+/// The certificate that is shown to a server that asks for one. `Debug` shows no key.
 pub struct OwnCertificate {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+}
+
+impl std::fmt::Debug for OwnCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnCertificate").field("chain", &self.chain.len()).finish_non_exhaustive()
+    }
 }
 
 impl OwnCertificate {
@@ -65,7 +72,7 @@ impl OwnCertificate {
 /// When the TLS library refuses what it is given.
 pub fn connector_to_verified(
     roots: RootCertStore,
-    own: Option<OwnCertificate>,
+    own: Option<&OwnCertificate>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<TlsConnector, SetupError> {
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
@@ -74,27 +81,25 @@ pub fn connector_to_verified(
     connector(verifier, own, provider)
 }
 
-/// For whoever answers: it keeps listeners out, not impostors.
+/// For servers whose certificate will do for this verifier.
 ///
 /// # Errors
 /// When the TLS library refuses what it is given.
-pub fn connector_to_anybody(provider: &Arc<CryptoProvider>) -> Result<TlsConnector, SetupError> {
-    connector(Arc::new(Anybody(provider.clone())), None, provider)
-}
-
-fn connector(
+pub fn connector(
     verifier: Arc<dyn ServerCertVerifier>,
-    own: Option<OwnCertificate>,
+    own: Option<&OwnCertificate>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<TlsConnector, SetupError> {
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    let config = match own {
+    let mut config = match own {
         None => builder.with_no_client_auth(),
-        Some(own) => builder.with_client_auth_cert(own.chain, own.key)?,
+        Some(own) => builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key())?,
     };
+    // A resumed session is not verified again, and what is true of certificates changes.
+    config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
@@ -130,43 +135,4 @@ fn authorities_of_system() -> Result<RootCertStore, SetupError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
     std::fs::read(path).map_err(|error| SetupError::Read { path: path.to_owned(), error })
-}
-
-/// Takes any certificate, and still has its key proved: it keeps listeners out, not impostors.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

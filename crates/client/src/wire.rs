@@ -70,6 +70,10 @@ impl Wire<TcpStream> {
 }
 
 impl Wire<TlsStream<TcpStream>> {
+    pub(crate) fn stream(&self) -> &TlsStream<TcpStream> {
+        &self.stream
+    }
+
     pub(crate) fn erased(self) -> Wire {
         Wire { deadline: self.deadline, parser: self.parser, stream: self.stream }
     }

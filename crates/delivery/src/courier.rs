@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use client::{Cause, Connection, Dialect, Host, Limits, Opener, Pool, Tls};
-use protocol::{Domain, Envelope, Recipient};
-use rustls::crypto::CryptoProvider;
+use protocol::{Envelope, Recipient};
 use tokio::time::Instant;
 
 use crate::error::DeliveryError;
+use crate::means::Means;
 use crate::origin::Origin;
 use crate::outcome::Outcome;
 use crate::outcomes::Outcomes;
 use crate::scope::Scope;
 use crate::settings::{DomainPattern, RouteSettings, Timeouts, TlsMode};
 use crate::source::MessageSource;
-use crate::tls;
+use crate::tls::RouteTls;
 use crate::transaction::{After, Answer, Transacted, Transaction};
 
 /// Knows the routes and delivers along them. Cheap to clone; connections are shared.
@@ -30,6 +30,7 @@ struct Route {
     domains: Vec<DomainPattern>,
     scope: Scope,
     hosts: Vec<NextHop>,
+    tls: RouteTls,
     max_connections: usize,
     max_recipients: usize,
     timeouts: Timeouts,
@@ -68,22 +69,18 @@ pub struct Counters {
 }
 
 impl Courier {
-    /// Builds the routes. `hostname` is what EHLO says.
+    /// Builds the routes.
     ///
     /// # Errors
     /// Everything that is wrong with the settings, each with its place in the file.
-    pub fn new(
-        settings: &[RouteSettings],
-        hostname: &Domain,
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Self, Vec<DeliveryError>> {
-        let hostname: Arc<str> = hostname.as_str().into();
+    pub fn new(settings: &[RouteSettings], means: &Means) -> Result<Self, Vec<DeliveryError>> {
+        let hostname: Arc<str> = means.hostname.as_str().into();
         let mut errors = Vec::new();
         let mut routes = Vec::new();
         for settings in settings {
             check(settings, &mut errors);
-            match tls::of_route(settings, provider) {
-                Ok(tls) => routes.push(Route::new(settings, &tls, &hostname)),
+            match RouteTls::of_route(settings, means) {
+                Ok(tls) => routes.push(Route::new(settings, tls, &hostname)),
                 Err(error) => errors.push(error),
             }
         }
@@ -190,11 +187,11 @@ fn check(settings: &RouteSettings, errors: &mut Vec<DeliveryError>) {
 }
 
 impl Route {
-    fn new(settings: &RouteSettings, tls: &Tls, hostname: &Arc<str>) -> Self {
+    fn new(settings: &RouteSettings, tls: RouteTls, hostname: &Arc<str>) -> Self {
         let hop = |host: &Host| NextHop {
             opener: Opener {
                 host: host.clone(),
-                tls: tls.clone(),
+                tls: Tls::Never,
                 implicit_tls: *settings.implicit_tls.get_ref(),
                 limits: limits(&settings.timeouts),
                 hostname: hostname.clone(),
@@ -206,6 +203,7 @@ impl Route {
         Self {
             domains: settings.domains.get_ref().clone(),
             scope: Scope::of(settings),
+            tls,
             hosts: settings.hosts.get_ref().iter().map(hop).collect(),
             max_connections: size(*settings.max_connections.get_ref()),
             max_recipients: size(*settings.max_recipients.get_ref()),
@@ -280,7 +278,10 @@ impl Visit<'_> {
             connection.set_deadline(self.deadline);
             return Ok(connection);
         }
-        let connection = self.hop.opener.open(self.deadline).await?;
+        let plan = self.route.tls.plan()?;
+        let opener = Opener { tls: plan.tls.clone(), ..self.hop.opener.clone() };
+        let mut connection = opener.open(self.deadline).await?;
+        plan.check(&opener.host, &mut connection).await?;
         self.counts.connections.fetch_add(1, Ordering::Relaxed);
         Ok(connection)
     }

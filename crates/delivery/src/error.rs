@@ -28,9 +28,31 @@ pub enum DeliveryError {
         /// Where it stands.
         span: Range<usize>,
     },
-    /// `ca` beside a TLS mode that asks no authority.
-    #[error("ca is for tls = \"verify\" only: the other modes trust whoever answers")]
-    UnusedCa(Range<usize>),
+    /// `ca` or `trust` beside a TLS mode that asks no authority.
+    #[error("{key} is for tls = \"verify\" only: the other modes ask no authority")]
+    UnusedCa {
+        /// Which of the two.
+        key: &'static str,
+        /// Where it stands.
+        span: Range<usize>,
+    },
+    /// Both say who vouches for the next hop.
+    #[error("a route has ca or trust, not both: each says who vouches for the next hop")]
+    CaAndTrust(Range<usize>),
+    /// `trust` names none; whoever reads the whole configuration says so better.
+    #[error("there is no such [trust.NAME]")]
+    NoTrust(Range<usize>),
+    /// `client_certificate` beside `tls = "none"`.
+    #[error("client_certificate needs TLS: leave it out, or write another tls than \"none\"")]
+    UnusedCertificate(Range<usize>),
+    /// `client_certificate` cannot be used.
+    #[error("{error}; certificate and key name two PEM files that belong together")]
+    ClientCertificate {
+        /// Why not.
+        error: client::SetupError,
+        /// Where it is named.
+        span: Range<usize>,
+    },
     /// `implicit_tls` beside a TLS mode that can do without TLS.
     #[error("implicit_tls needs tls = \"require\" or \"verify\"")]
     ImplicitTls(Range<usize>),
@@ -38,10 +60,13 @@ pub enum DeliveryError {
     #[error("{error}")]
     Ca {
         /// Why not.
-        error: client::SetupError,
+        error: String,
         /// Where it is named.
         span: Range<usize>,
     },
+    /// There is nobody who could vouch for a next hop.
+    #[error("{0}; name a file with ca")]
+    Authorities(#[from] pki::Error),
     /// TLS cannot be set up.
     #[error(transparent)]
     Setup(#[from] client::SetupError),
@@ -56,10 +81,14 @@ impl DeliveryError {
             | Self::NoHosts(span)
             | Self::LmtpPort { span, .. }
             | Self::AtLeastOne { span, .. }
-            | Self::UnusedCa(span)
+            | Self::UnusedCa { span, .. }
+            | Self::CaAndTrust(span)
+            | Self::NoTrust(span)
+            | Self::UnusedCertificate(span)
+            | Self::ClientCertificate { span, .. }
             | Self::ImplicitTls(span)
             | Self::Ca { span, .. } => Some(span.clone()),
-            Self::Setup(_) => None,
+            Self::Authorities(_) | Self::Setup(_) => None,
         }
     }
 }

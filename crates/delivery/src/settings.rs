@@ -42,6 +42,12 @@ pub struct RouteSettings {
     /// PEM file of the authorities that may vouch for the next hop; the system's own when absent. For `tls = "verify"`.
     #[serde(default)]
     pub ca: Option<Spanned<PathBuf>>,
+    /// The `[trust.NAME]` that vouches for the next hop, with its rules, in place of `ca`.
+    #[serde(default)]
+    pub trust: Option<Spanned<String>>,
+    /// What is shown to a next hop that asks for a certificate.
+    #[serde(default)]
+    pub client_certificate: Option<Spanned<ClientCertificate>>,
     /// Most connections to this route at a time.
     #[serde(default = "default_connections")]
     pub max_connections: Spanned<u32>,
@@ -57,6 +63,16 @@ pub struct RouteSettings {
     /// How long each step may take.
     #[serde(default)]
     pub timeouts: Timeouts,
+}
+
+/// `client_certificate = { certificate = "…", key = "…" }`: PEM files.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    /// The certificate, and what is between it and its root.
+    pub certificate: PathBuf,
+    /// Its key, not encrypted.
+    pub key: PathBuf,
 }
 
 fn default_implicit_tls() -> Spanned<bool> {

@@ -4,7 +4,7 @@
 
 mod peers;
 
-use peers::{domain, envelope, provider};
+use peers::{envelope, means};
 use postern_delivery::{Courier, DeliveryError, Origin, RouteSettings};
 use protocol::ReversePath;
 
@@ -15,7 +15,7 @@ struct File {
 
 fn build(toml: &str) -> Result<Courier, Vec<DeliveryError>> {
     let file: File = toml::from_str(toml).unwrap();
-    Courier::new(&file.route, &domain("gateway.example.org"), &provider())
+    Courier::new(&file.route, &means())
 }
 
 #[test]
@@ -76,7 +76,11 @@ fn all_mistakes_with_their_places() {
          [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'require'\nca = 'x.pem'\n\
          [[route]]\ndomains = ['*']\nhosts = ['a']\nca = '/nonexistent/ca.pem'\n\
          [[route]]\ndomains = ['*']\nhosts = ['a']\nca = '{}'\n\
-         [[route]]\ndomains = ['*']\nhosts = ['a:24', 'b']\nprotocol = 'lmtp'\ntls = 'none'\n",
+         [[route]]\ndomains = ['*']\nhosts = ['a:24', 'b']\nprotocol = 'lmtp'\ntls = 'none'\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'may'\ntrust = 'x'\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a']\nca = 'ca.pem'\ntrust = 'y'\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'none'\nclient_certificate = {{ certificate = 'c', key = 'k' }}\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'may'\nclient_certificate = {{ certificate = '/nonexistent/c', key = 'k' }}\n",
         empty.display()
     );
     let errors = build(&toml).unwrap_err();
@@ -87,9 +91,13 @@ fn all_mistakes_with_their_places() {
         "0: max_connections must be at least 1",
         "true: implicit_tls needs tls = \"require\" or \"verify\"",
         "'x.pem': ca is for tls = \"verify\" only",
-        "'/nonexistent/ca.pem': cannot read /nonexistent/ca.pem",
-        "holds no CA certificate that can be used: no CERTIFICATE block",
+        "'/nonexistent/ca.pem': can't read /nonexistent/ca.pem",
+        "empty.pem",
         "['a:24', 'b']: b:25: LMTP is not spoken on port 25; write the port, such as b:24",
+        "'x': trust is for tls = \"verify\" only",
+        "'y': a route has ca or trust, not both",
+        "client_certificate needs TLS",
+        "cannot read /nonexistent/c: No such file or directory (os error 2); certificate and key name two PEM files",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {

@@ -126,11 +126,7 @@ async fn postfix_with_a_certificate_that_is_not_trusted_gets_nothing() {
     ];
     for toml in &deferred[..] {
         // Without authorities on this system there is nothing to test in the last.
-        let Ok(courier) = postern_delivery::Courier::new(
-            &[peers::settings(toml)],
-            &peers::domain("gateway.example.org"),
-            &peers::provider(),
-        ) else {
+        let Ok(courier) = postern_delivery::Courier::new(&[peers::settings(toml)], &peers::means()) else {
             continue;
         };
         let found = line(&deliver(&courier, &envelope(&["bob@example.net"])).await[0]);

@@ -47,6 +47,7 @@ mod ocsp;
 mod crl;
 mod flight;
 mod fetch;
+mod system;
 mod access;
 mod random;
 mod settings;
@@ -91,6 +92,7 @@ pub use settings::{
     TrustSettings,
 };
 pub use signature::{Hash, POSSESSION_SCHEMES, SignatureError, TlsVersion, verify_possession};
+pub use system::system_roots;
 pub use time::Time;
 pub use trust::Trust;
 pub use verdict::{PathError, Revocation, RevocationReason, UnknownStatus, ValidPath, Verdict};

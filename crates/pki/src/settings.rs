@@ -146,10 +146,18 @@ impl Default for KeyPurpose {
     }
 }
 
+impl KeyPurpose {
+    /// `serverAuth`: what a next hop's certificate must be for.
+    pub fn server_auth() -> Self {
+        Self::Purpose { name: "serverAuth".to_owned(), oid: Oid::from_octets(SERVER_AUTH) }
+    }
+}
+
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 const PURPOSES: [(&str, &[u8]); 4] = [
     ("clientAuth", CLIENT_AUTH),
-    ("serverAuth", &[0x2b, 6, 1, 5, 5, 7, 3, 1]),
+    ("serverAuth", SERVER_AUTH),
     ("emailProtection", &[0x2b, 6, 1, 5, 5, 7, 3, 4]),
     ("smartcardLogon", &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2, 2]),
 ];

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::knowledge::{Knowledge, Lack};
+use crate::settings::OnUnknownStatus;
 use crate::time::Time;
 use crate::trust::Trust;
 use crate::verdict::{Revocation, Verdict};
@@ -72,6 +73,10 @@ impl Verifier {
     fn tell_unknown(&self, verdict: &Verdict) {
         if let (Revocation::Unknown(why), Some(leaf)) = (&verdict.revocation, &verdict.leaf) {
             let consequence = self.trust.on_unknown_status();
+            // Nobody set anything up that could tell, and it is let pass: there is nothing to act on.
+            if consequence == OnUnknownStatus::Allow && why.has_nothing_to_go_by() {
+                return;
+            }
             tracing::warn!(certificate = %leaf, trust = self.trust.name(), %why, ?consequence, "revocation unknown");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use delivery::{Cause, Courier, Destination, Outcome, Outcomes, What};
+use delivery::{Cause, Courier, Destination, Outcome, Outcomes};
 use protocol::{EnhancedCode, Envelope};
 use tokio_util::sync::CancellationToken;
 
@@ -128,7 +128,7 @@ pub(crate) fn way(courier: &Courier, content: &Content, at: usize) -> Way {
 fn no_route(envelope: &Envelope, at: usize) -> Outcome {
     let domain = envelope.recipients.get(at).map(|recipient| recipient.mailbox.domain().to_string());
     let text = format!("no route is configured for {}", domain.unwrap_or_default());
-    Outcome::Failed(Cause { host: None, what: What::Local { status: NO_ROUTE, text }, unreachable: false })
+    Outcome::Failed(Cause::local(None, NO_ROUTE, text))
 }
 
 fn unreachable(outcomes: &[Outcome]) -> Option<Cause> {

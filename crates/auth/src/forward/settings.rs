@@ -183,7 +183,7 @@ impl ForwardSettings {
         let span = self.client_certificate.as_ref().map_or(self.servers.span(), Spanned::span);
         let own = self.client_certificate.as_ref().map(Spanned::get_ref);
         let own = own.map(|own| OwnCertificate::load(&own.certificate, &own.key)).transpose();
-        own.and_then(|own| connector_to_verified(roots, own, provider))
+        own.and_then(|own| connector_to_verified(roots, own.as_ref(), provider))
             .map(Tls::Must)
             .map_err(|error| fault("client_certificate", span, error, mend))
     }

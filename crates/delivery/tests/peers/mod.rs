@@ -6,11 +6,12 @@ pub mod dovecot;
 pub mod postfix;
 pub mod scripted;
 pub mod sink;
+pub mod tls_server;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use postern_delivery::{Courier, InMemory, Origin, Outcome, RouteSettings};
+use postern_delivery::{Courier, InMemory, Means, Origin, Outcome, RouteSettings};
 use protocol::{Body, Domain, Envelope, Mailbox, Recipient, ReversePath};
 
 pub fn domain(text: &str) -> Domain {
@@ -35,7 +36,11 @@ pub fn settings(toml: &str) -> RouteSettings {
 }
 
 pub fn courier(toml: &str) -> Courier {
-    Courier::new(&[settings(toml)], &domain("gateway.example.org"), &provider()).unwrap()
+    Courier::new(&[settings(toml)], &means()).unwrap()
+}
+
+pub fn means() -> Means {
+    Means::alone(domain("gateway.example.org"), provider())
 }
 
 /// A route in clear text to these ports, best first.

@@ -76,7 +76,8 @@ impl<'a> Assembly<'a> {
             _ => Vec::new(),
         };
         let names = self.names(&settings.dns, &listeners);
-        let courier = self.courier(&settings, &policies, hostname.as_ref());
+        let means = self.means(&settings, &trusts, hostname.as_ref(), knowledge.as_ref());
+        let courier = self.courier(&settings, &policies, &trusts, means);
         Some(Configuration {
             hostname: hostname?,
             state_dir: state_dir?,
@@ -242,7 +243,10 @@ impl<'a> Assembly<'a> {
         fetcher: Fetcher,
         folder: Option<&Path>,
     ) -> Option<CrlStore> {
-        let issuers = trusts.built.values().flat_map(|trust| trust.certificates());
+        // Whoever vouches for next hops; a file that cannot be read is the route's problem.
+        let of_routes = settings.route.iter().filter_map(|route| route.ca.as_ref());
+        let of_routes = of_routes.filter_map(|ca| pki::Certificate::from_file(ca.get_ref()).ok()).flatten();
+        let issuers = trusts.built.values().flat_map(|trust| trust.certificates()).chain(of_routes);
         match CrlStore::open(&settings.crl, issuers, fetcher, folder) {
             Ok(store) => {
                 for source in store.status() {

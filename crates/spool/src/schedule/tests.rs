@@ -1,7 +1,6 @@
 //! Who goes next.
 
 use super::*;
-use delivery::What;
 use protocol::EnhancedCode;
 
 fn id(number: u64) -> MessageId {
@@ -9,8 +8,7 @@ fn id(number: u64) -> MessageId {
 }
 
 fn down() -> Cause {
-    let what = What::Local { status: EnhancedCode(4, 4, 1), text: "away".to_owned() };
-    Cause { host: None, what, unreachable: true }
+    Cause { unreachable: true, ..Cause::local(None, EnhancedCode(4, 4, 1), "away") }
 }
 
 /// Two routes of a real courier.
@@ -23,7 +21,8 @@ fn ways() -> (Way, Way) {
     let file: File = toml::from_str(toml).unwrap();
     let domain = |text: &str| protocol::Domain::parse(text).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let courier = delivery::Courier::new(&file.route, &domain("gateway.example.org"), &provider).unwrap();
+    let courier =
+        delivery::Courier::new(&file.route, &delivery::Means::alone(domain("gateway.example.org"), provider)).unwrap();
     let way = |to: &str| {
         let recipient =
             protocol::Recipient { mailbox: protocol::Mailbox::parse(to).unwrap(), notify: None, original: None };

@@ -47,7 +47,7 @@ pub(super) fn courier(routes: &[(&str, u16)]) -> Courier {
     let toml: String = routes.iter().map(route).collect();
     let file: File = toml::from_str(&toml).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Courier::new(&file.route, &domain("gateway.example.org"), &provider).unwrap()
+    Courier::new(&file.route, &delivery::Means::alone(domain("gateway.example.org"), provider)).unwrap()
 }
 
 pub(super) fn envelope(from: &str, recipients: &[&str]) -> Envelope {

@@ -1,6 +1,9 @@
 //! Where mail goes: `[[route]]`.
 
-use delivery::{Courier, DeliveryError};
+use std::sync::Arc;
+
+use delivery::{Courier, DeliveryError, Means};
+use pki::{Knowledge, Trust};
 use protocol::Domain;
 
 use super::{Assembly, Parts};
@@ -8,12 +11,36 @@ use crate::config::problem::Problem;
 use crate::config::settings::Settings;
 
 impl Assembly<'_> {
+    /// What routes are built with.
+    pub(super) fn means(
+        &self,
+        settings: &Settings,
+        trusts: &Parts<Arc<Trust>>,
+        hostname: Option<&Domain>,
+        knowledge: Option<&Knowledge>,
+    ) -> Option<Means> {
+        // As it was written: `check_inbound` is about clients.
+        let as_written = |(name, trust): (&String, &Arc<Trust>)| {
+            let settings = settings.trust.get(name)?.get_ref();
+            let (anchors, intermediates) = (trust.anchors().to_vec(), trust.intermediates().to_vec());
+            Some((name.clone(), Arc::new(Trust::new(name, settings, anchors, intermediates).ok()?)))
+        };
+        Some(Means {
+            trusts: trusts.built.iter().filter_map(as_written).collect(),
+            knowledge: knowledge?.clone(),
+            check_revocation: settings.crl.check_outbound,
+            max_wait: settings.fetch.max_wait.0,
+            ..Means::alone(hostname?.clone(), session::provider())
+        })
+    }
+
     /// The routes, and whether what they name is there.
     pub(super) fn courier<T>(
         &mut self,
         settings: &Settings,
         policies: &Parts<T>,
-        hostname: Option<&Domain>,
+        trusts: &Parts<Arc<Trust>>,
+        means: Option<Means>,
     ) -> Option<Courier> {
         let routes = &settings.route;
         if routes.is_empty() && !self.struck.iter().any(|struck| struck.starts_with("route")) {
@@ -21,9 +48,15 @@ impl Assembly<'_> {
             self.problems
                 .push(problem.mend("add a [[route]] with domains = [\"*\"] and hosts = [\"mx.example.org:25\"]"));
         }
+        let mut unknown = false;
         let listeners: Vec<&String> = settings.listener.iter().map(|listener| listener.name.get_ref()).collect();
         let listeners_struck = self.struck.iter().any(|struck| struck.starts_with("listener"));
         for route in routes {
+            if let Some(trust) = &route.trust
+                && self.look_up(trusts, "route.trust", trust).is_none()
+            {
+                unknown = true;
+            }
             for name in &route.policies {
                 self.look_up(policies, "route.policies", name);
             }
@@ -38,7 +71,10 @@ impl Assembly<'_> {
                 self.problems.push(problem.mend(format!("write one of those there are: {}", known.join(", "))));
             }
         }
-        match Courier::new(routes, hostname?, &session::provider()) {
+        if unknown {
+            return None;
+        }
+        match Courier::new(routes, &means?) {
             Ok(courier) => Some(courier),
             Err(errors) => {
                 let problem =

@@ -1,0 +1,41 @@
+//! What routes are built with beside their settings: what the whole gateway shares.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pki::{CrlStore, Knowledge, Trust};
+use protocol::Domain;
+use rustls::crypto::CryptoProvider;
+
+/// What a [`Courier`](crate::Courier) is built with.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// What EHLO says.
+    pub hostname: Domain,
+    /// Cryptography.
+    pub provider: Arc<CryptoProvider>,
+    /// The `[trust.NAME]`s that routes may name.
+    pub trusts: BTreeMap<String, Arc<Trust>>,
+    /// Lists and OCSP answers.
+    pub knowledge: Knowledge,
+    /// `[crl] check_outbound`: whether next hops' certificates may be revoked.
+    pub check_revocation: bool,
+    /// The longest wait for what the judgement of a certificate lacks.
+    pub max_wait: Duration,
+}
+
+impl Means {
+    /// No trusts, no lists, nobody to ask.
+    #[must_use]
+    pub fn alone(hostname: Domain, provider: Arc<CryptoProvider>) -> Self {
+        Self {
+            hostname,
+            provider,
+            trusts: BTreeMap::new(),
+            knowledge: Knowledge::of_lists(CrlStore::empty()),
+            check_revocation: true,
+            max_wait: Duration::ZERO,
+        }
+    }
+}
