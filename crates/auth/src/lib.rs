@@ -21,8 +21,10 @@ pub use facts::{
 pub use forward::{Domains, Forward, ForwardSettings, Look, SettingFault};
 pub use oauth::{IntrospectionSettings, Oauth, OauthSettings, TokenAlgorithm};
 pub use principal::Principal;
-pub use profile::{Contradiction, Epoch, Examination, PasswordSource, Profile};
+pub use profile::{Epoch, Examination, PasswordSource, Profile};
 pub use rules::{CertificateRules, Mechanism, OnNotAllowed, OnProblem, PasswordRules, ProfileRules, UnknownMechanism};
 pub use sasl::{ChannelBinding, ClientFirst, Credentials, Exchange, LastWord, SaslError, Step};
-pub use settings::{AddressSource, AddressSources, CertificateSettings, Mechanisms, PasswordSettings, Settings};
+pub use settings::{
+    AddressSource, AddressSources, CertificateSettings, Contradiction, Mechanisms, PasswordSettings, Settings,
+};
 pub use tokens::certificate_tokens;

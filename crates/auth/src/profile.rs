@@ -1,23 +1,22 @@
 //! A profile at work: asks `pki`, `directory` and a [`Forward`], and states what they say as facts.
 
+mod answers;
+
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use directory::{Allowance, CertificateMatch, Directory, Password, PasswordMatch, Person, WrongPassword};
+use directory::{Directory, Password, PasswordMatch, WrongPassword};
 use pki::{Certificate, OnUnknownStatus, Revocation, Time, Trust, Verifier};
-use protocol::{MailPattern, Mailbox};
-use serde_spanned::Spanned;
 
 use crate::facts::{AllowanceFact, Attempt, PasswordFact, PresentedCertificate, QueryFact};
 use crate::forward::Forward;
 use crate::oauth::{Oauth, TokenAnswer};
-use crate::principal::Principal;
-use crate::rules::{CertificateRules, Mechanism, OnProblem, PasswordRules, ProfileRules};
+use crate::profile::answers::{password_facts, presented, query_fact, told, use_sources};
+use crate::rules::{Mechanism, ProfileRules};
 use crate::sasl::{ClientFirst, Credentials, Exchange, LastWord, Step};
-use crate::settings::{AddressSource, AddressSources, PasswordSettings, Settings};
+use crate::settings::{AddressSource, AddressSources, Settings};
 use crate::tokens::certificate_tokens;
 
 /// A `[authentication.NAME]`, ready to be asked.
@@ -65,109 +64,6 @@ pub struct Epoch {
     revocations: u64,
     certificate_people: u64,
     password_people: u64,
-}
-
-/// Settings of a profile that contradict each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contradiction {
-    /// The key below `authentication.NAME`; empty for the whole.
-    pub key: &'static str,
-    /// Where its value stands in the configuration, octets; empty for the whole.
-    pub span: Range<usize>,
-    /// What is wrong, and what would be right.
-    pub text: &'static str,
-}
-
-impl Settings {
-    /// What can only be seen by looking at several keys together.
-    pub fn contradictions(&self) -> Vec<Contradiction> {
-        let mut found = Vec::new();
-        if self.certificate.is_none() && self.password.is_none() {
-            let text = "neither certificate nor password: nobody could be identified; add one, or both";
-            found.push(Contradiction { key: "", span: 0..0, text });
-        }
-        found.extend(self.password.as_ref().and_then(password_contradiction));
-        let directory = self.certificate.as_ref().is_some_and(|certificate| certificate.directory.is_some());
-        let problems =
-            [("on_missing", &self.on_missing), ("on_invalid", &self.on_invalid), ("on_no_match", &self.on_no_match)];
-        for (key, setting) in problems {
-            let Some(setting) = setting else { continue };
-            let text = if self.certificate.is_none() {
-                "without `certificate` it has no meaning: leave it out"
-            } else if key == "on_no_match" && !directory {
-                "without `certificate.directory` nobody is looked for: add one, or leave it out"
-            } else if *setting.get_ref() == OnProblem::Fallback && self.password.is_none() {
-                "there is no `password` to fall back to: add one, or write \"reject\""
-            } else {
-                continue;
-            };
-            found.push(Contradiction { key, span: setting.span(), text });
-        }
-        found
-    }
-
-    fn rules(&self, certificate: Option<&Trust>) -> ProfileRules {
-        let or_reject = |setting: &Option<Spanned<OnProblem>>| {
-            setting.as_ref().map_or(OnProblem::Reject, |setting| *setting.get_ref())
-        };
-        ProfileRules {
-            certificate: certificate.map(|trust| CertificateRules {
-                on_missing: or_reject(&self.on_missing),
-                on_invalid: or_reject(&self.on_invalid),
-                on_no_match: or_reject(&self.on_no_match),
-                on_unknown_status: trust.on_unknown_status(),
-            }),
-            password: self.password.as_ref().map(Spanned::get_ref).map(|password| PasswordRules {
-                mechanisms: password.mechanisms.as_slice().to_vec(),
-                on_not_allowed: password.on_not_allowed.as_ref().map_or_else(Default::default, |it| *it.get_ref()),
-            }),
-            recheck_after: self.recheck_after.0,
-        }
-    }
-}
-
-/// One judge, and no questions that it can't answer.
-fn password_contradiction(password: &Spanned<PasswordSettings>) -> Option<Contradiction> {
-    let settings = password.get_ref();
-    let tokens = settings.mechanisms.as_slice().iter().any(|mechanism| mechanism.is_token());
-    let (key, span, text) = match (&settings.directory, &settings.forward, &settings.on_not_allowed) {
-        (None, None, _) => {
-            let text = "neither directory nor forward: nobody could judge a password; write directory = \"…\" or forward = \"…\"";
-            ("password", password.span(), text)
-        }
-        (Some(_), Some(forward), _) => {
-            let text = "directory and forward: one of them judges passwords; leave the other out";
-            ("password.forward", forward.span(), text)
-        }
-        (None, Some(_), _) if settings.mechanisms.as_slice().iter().any(|mechanism| mechanism.is_scram()) => {
-            let text = "SCRAM proves a password without sending it, and a forward has to be sent it: leave SCRAM out of the mechanisms";
-            ("password.forward", settings.forward.as_ref().map_or_else(|| password.span(), Spanned::span), text)
-        }
-        (None, Some(_), _) if settings.oauth.is_some() => {
-            let text = "a forward knows nobody without a password, so no token can name anybody: take a directory, or leave oauth out";
-            ("password.oauth", settings.oauth.as_ref().map_or_else(|| password.span(), Spanned::span), text)
-        }
-        (Some(_), None, _) if settings.oauth.is_none() && tokens => {
-            let text =
-                "OAUTHBEARER and XOAUTH2 need something that judges tokens: write oauth = \"…\", or leave them out";
-            ("password.mechanisms", password.span(), text)
-        }
-        (Some(_), None, _) if settings.oauth.is_some() && !tokens => {
-            let text =
-                "no mechanism brings a token: write OAUTHBEARER or XOAUTH2 among the mechanisms, or leave oauth out";
-            ("password.oauth", settings.oauth.as_ref().map_or_else(|| password.span(), Spanned::span), text)
-        }
-        (None, Some(_), _) if tokens => {
-            let text = "a forward knows nobody without a password: leave OAUTHBEARER and XOAUTH2 out of the mechanisms";
-            ("password.forward", settings.forward.as_ref().map_or_else(|| password.span(), Spanned::span), text)
-        }
-        (None, Some(_), Some(setting)) => {
-            let text = "a forward has no allowance query, so it has no meaning: leave it out";
-            ("password.on_not_allowed", setting.span(), text)
-        }
-        _ => return None,
-    };
-    Some(Contradiction { key, span, text })
 }
 
 impl Profile {
@@ -420,109 +316,10 @@ fn now(at: Time) -> Result<jiff::Timestamp, PasswordMatch> {
     jiff::Timestamp::from_second(at.unix()).map_err(beyond)
 }
 
-fn password_facts(answer: PasswordMatch) -> (PasswordFact, AllowanceFact) {
-    match answer {
-        PasswordMatch::Right { person, allowance } => {
-            (PasswordFact::Right(principal(person)), allowance_fact(allowance))
-        }
-        PasswordMatch::Wrong(why) => (PasswordFact::Wrong(why), AllowanceFact::NotAsked),
-        PasswordMatch::Disabled => (PasswordFact::AccountDisabled, AllowanceFact::NotAsked),
-        PasswordMatch::Unavailable(why) => (PasswordFact::Unavailable(why), AllowanceFact::NotAsked),
-    }
-}
-
 impl fmt::Debug for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Profile").field("name", &self.name).field("rules", &self.rules).finish_non_exhaustive()
     }
-}
-
-fn presented(
-    leaf: Option<&Certificate>,
-    path: Result<(), pki::PathError>,
-    revocation: Revocation,
-) -> PresentedCertificate {
-    let unreadable = || "(unreadable)".to_owned();
-    PresentedCertificate {
-        subject: leaf.map_or_else(unreadable, |leaf| leaf.subject().to_string()),
-        issuer: leaf.map_or_else(unreadable, |leaf| leaf.issuer().to_string()),
-        serial: leaf.map_or_else(unreadable, |leaf| leaf.serial().hex()),
-        path,
-        revocation,
-        query: QueryFact::NotAsked,
-    }
-}
-
-/// The certificate's addresses, beside those of the directory or in their place. Only a certificate whose path was valid
-/// gets here: the directory is not asked about others.
-fn use_sources(sources: &[AddressSource], principal: &mut Principal, leaf: &Certificate) {
-    let of_directory = std::mem::take(&mut principal.addresses);
-    for source in sources {
-        match source {
-            AddressSource::Directory => principal.add_addresses(of_directory.iter().cloned()),
-            AddressSource::Certificate => {
-                let names = leaf.subject_alt_names().iter().filter_map(|name| match name {
-                    pki::GeneralName::Rfc822(octets) => Mailbox::parse(std::str::from_utf8(octets).ok()?).ok(),
-                    _ => None,
-                });
-                principal.add_addresses(names);
-            }
-        }
-    }
-}
-
-fn query_fact(answer: CertificateMatch) -> QueryFact {
-    match answer {
-        CertificateMatch::One(person) => QueryFact::One(principal(person)),
-        CertificateMatch::Nobody { why } => QueryFact::Nobody(why),
-        CertificateMatch::Several => QueryFact::Several,
-        CertificateMatch::Unavailable(why) => QueryFact::Unavailable(why),
-    }
-}
-
-fn told(query: &QueryFact) -> String {
-    match query {
-        QueryFact::NotAsked => "not asked".to_owned(),
-        QueryFact::One(principal) => format!("the certificate is {}'s", principal.user_id),
-        QueryFact::Nobody(why) => format!("nobody: {why}"),
-        QueryFact::Several => "several people match".to_owned(),
-        QueryFact::Unavailable(why) => format!("unavailable: {why}"),
-    }
-}
-
-fn allowance_fact(allowance: Allowance) -> AllowanceFact {
-    match allowance {
-        Allowance::NotConfigured => AllowanceFact::NotAsked,
-        Allowance::Allowed => AllowanceFact::Allowed,
-        Allowance::NotAllowed => AllowanceFact::NotAllowed,
-        Allowance::Unavailable(why) => AllowanceFact::Unavailable(why),
-    }
-}
-
-/// A directory may hold what is no address: nobody can send as that, and the rest still holds.
-fn principal(person: Person) -> Principal {
-    let parse = |address: &String| match Mailbox::parse(address) {
-        Ok(mailbox) => Some(mailbox),
-        Err(error) => {
-            tracing::warn!(user_id = person.user_id, address, %error, "an address of the directory is none");
-            None
-        }
-    };
-    // A word without an @ is a name or a mistake, and must not open a domain.
-    let pattern = |text: &String| match text.parse::<MailPattern>() {
-        Ok(pattern) if text.contains('@') => Some(pattern),
-        _ => {
-            tracing::warn!(
-                user_id = person.user_id,
-                send_as = text,
-                "what the directory lets send as is no address and no @domain"
-            );
-            None
-        }
-    };
-    let addresses = person.addresses.iter().filter_map(parse).collect();
-    let send_as = person.send_as.iter().filter_map(pattern).collect();
-    Principal { user_id: person.user_id, addresses, send_as }
 }
 
 #[cfg(test)]

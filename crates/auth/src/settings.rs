@@ -1,11 +1,17 @@
 //! `[authentication.NAME]`
 
+mod contradictions;
+
 use std::time::Duration;
+
+use pki::Trust;
 
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use crate::rules::{Mechanism, OnNotAllowed, OnProblem};
+pub use contradictions::Contradiction;
+
+use crate::rules::{CertificateRules, Mechanism, OnNotAllowed, OnProblem, PasswordRules, ProfileRules};
 
 /// An authentication profile, as configured.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -24,6 +30,28 @@ pub struct Settings {
     /// The age of a connection from which each MAIL asks again.
     #[serde(default = "five_minutes")]
     pub recheck_after: pki::Span,
+}
+
+impl Settings {
+    /// How `policy` is to judge, under the trust that `certificate` names.
+    pub(crate) fn rules(&self, certificate: Option<&Trust>) -> ProfileRules {
+        let or_reject = |setting: &Option<Spanned<OnProblem>>| {
+            setting.as_ref().map_or(OnProblem::Reject, |setting| *setting.get_ref())
+        };
+        ProfileRules {
+            certificate: certificate.map(|trust| CertificateRules {
+                on_missing: or_reject(&self.on_missing),
+                on_invalid: or_reject(&self.on_invalid),
+                on_no_match: or_reject(&self.on_no_match),
+                on_unknown_status: trust.on_unknown_status(),
+            }),
+            password: self.password.as_ref().map(Spanned::get_ref).map(|password| PasswordRules {
+                mechanisms: password.mechanisms.as_slice().to_vec(),
+                on_not_allowed: password.on_not_allowed.as_ref().map_or_else(Default::default, |it| *it.get_ref()),
+            }),
+            recheck_after: self.recheck_after.0,
+        }
+    }
 }
 
 /// `certificate = { … }`

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use auth::{OnNotAllowed, ProfileRules};
 use bytesize::ByteSize;
 use protocol::MailPattern;
 use serde::Deserialize;
@@ -244,7 +245,8 @@ impl MailFlowPolicy {
             Rule::Tls => self.tls == TlsRule::Required || !self.tls_required_for_senders.is_empty(),
             Rule::Certificate => self.verify_client_certificate,
             Rule::Auth => self.smtp_auth == SmtpAuth::Required && !self.delayed_rejection,
-            Rule::Allowance => self.smtp_auth != SmtpAuth::Off,
+            // No policy names it.
+            Rule::Allowance => false,
             Rule::Sender => self.senders.sender != SenderBinding::Any || self.senders.null_sender == NullSender::Reject,
             Rule::FromHeader => self.senders.from_header != SenderBinding::Any,
             Rule::Recipients => self.access == Access::Accept,
@@ -254,6 +256,14 @@ impl MailFlowPolicy {
             }
         };
         self.monitor.iter().filter(|rule| !refuses(*rule)).collect()
+    }
+
+    /// The rules that a session is not held to under this policy and profile.
+    pub fn tried_out(&self, profile: Option<&ProfileRules>) -> Rules {
+        let on_not_allowed = profile.and_then(|rules| rules.password.as_ref()).map(|rules| rules.on_not_allowed);
+        let allowance =
+            on_not_allowed == Some(OnNotAllowed::Monitor) && self.smtp_auth != SmtpAuth::Off && self.serves();
+        self.monitor.iter().chain(allowance.then_some(Rule::Allowance)).collect()
     }
 
     /// Whether any client may get further than a refusal.

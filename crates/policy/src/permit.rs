@@ -116,13 +116,12 @@ impl Clearance {
             SenderBinding::OwnDomain => Refusal::SenderNotOwnDomain,
             SenderBinding::OwnAddress | SenderBinding::Any => Refusal::SenderNotOwn(named(principal)),
         };
-        let lenient = rules.on_foreign_sender == OnForeign::Monitor || monitor.contains(Rule::Sender);
         match stand_in(principal).cloned().filter(|_| rules.on_foreign_sender == OnForeign::Rewrite) {
             Some(own) => {
                 permit.sender = ReversePath::Mailbox(own);
                 permit.foreign = Some(Foreign { refusal, rewritten: true });
             }
-            None if lenient => {
+            None if monitor.contains(Rule::Sender) => {
                 permit.monitored.push(Monitored::of(Rule::Sender, refusal.clone()));
                 permit.foreign = Some(Foreign { refusal, rewritten: false });
             }
@@ -184,7 +183,7 @@ impl Permit {
             }
             _ => refusal,
         };
-        if self.rules.on_foreign_from != OnForeign::Monitor && !self.monitor.contains(Rule::FromHeader) {
+        if !self.monitor.contains(Rule::FromHeader) {
             return Err(refusal);
         }
         let monitored = Some(Monitored::of(Rule::FromHeader, refusal.clone()));

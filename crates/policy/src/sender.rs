@@ -19,15 +19,30 @@ pub enum SenderBinding {
 
 /// What follows from a sender or an author that is not the identity's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum OnForeign {
     /// The message is refused.
     #[default]
     Reject,
     /// The identity's first address takes its place.
     Rewrite,
-    /// Let through, and logged.
-    Monitor,
+}
+
+impl TryFrom<String> for OnForeign {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "reject" => Ok(Self::Reject),
+            "rewrite" => Ok(Self::Rewrite),
+            // Rules are tried out in one place.
+            "monitor" => {
+                Err("to let through and log, write monitor = [\"sender\"] in this policy, or \"from-header\""
+                    .to_owned())
+            }
+            _ => Err(format!("{text:?} is not known here: write reject or rewrite")),
+        }
+    }
 }
 
 /// Whether clients may send from nobody, `MAIL FROM:<>`.

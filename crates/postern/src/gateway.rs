@@ -220,10 +220,11 @@ impl Gateway {
 /// Which rules are monitored, by listener and policy.
 fn monitored(plans: &[ListenerPlan]) -> Vec<(String, Arc<str>, policy::Rules)> {
     let of_plan = |plan: &ListenerPlan| {
+        let profile = plan.profile.as_ref().map(|profile| &profile.rules);
         let policies: Vec<_> = plan.groups.policies().cloned().collect();
         policies
             .into_iter()
-            .map(|policy| (plan.name.clone(), Arc::clone(&policy.name), policy.monitor))
+            .map(|policy| (plan.name.clone(), Arc::clone(&policy.name), policy.tried_out(profile)))
             .collect::<Vec<_>>()
     };
     plans.iter().flat_map(of_plan).collect()

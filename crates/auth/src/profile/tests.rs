@@ -4,6 +4,9 @@ use demo::{Pki, pki::ALICE, pki::BOB};
 use pki::{CrlSettings, CrlSourceSettings, CrlStore, TrustSettings};
 
 use super::*;
+use crate::principal::Principal;
+use crate::rules::OnProblem;
+use protocol::Mailbox;
 
 const ALICE_PASSWORD: &str = "alice-pw";
 

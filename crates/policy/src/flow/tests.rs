@@ -1,5 +1,6 @@
 use super::*;
 use std::ops::Range;
+use std::time::Duration;
 
 fn checked(text: &str) -> (MailFlowPolicy, Vec<(Range<usize>, String)>) {
     let settings: PolicySettings = toml::from_str(text).unwrap();
@@ -67,15 +68,15 @@ fn every_setting_arrives() {
 /// Monitored for nothing: warned about, as whoever wrote it waits for something that never comes.
 #[test]
 fn rules_that_refuse_nobody_are_monitored_for_nothing() {
-    let all = "monitor = [\"tls\", \"certificate\", \"auth\", \"allowance\", \"sender\", \"recipients\", \"limits\"]\n";
+    let all = "monitor = [\"tls\", \"certificate\", \"auth\", \"sender\", \"recipients\", \"limits\"]\n";
     for (settings, idle) in [
-        ("access = \"reject\"", "tls certificate auth allowance sender recipients limits"),
+        ("access = \"reject\"", "tls certificate auth sender recipients limits"),
         ("access = \"reject\"\ndelayed_rejection = true", "tls certificate auth recipients limits"),
         ("access = \"relay\"", "tls certificate recipients limits"),
         ("access = \"relay\"\ntls = \"required\"\nverify_client_certificate = true", "recipients limits"),
         ("access = \"relay\"\ntls_required_for_senders = [\"a.example\"]", "certificate recipients limits"),
         ("access = \"relay\"\nsmtp_auth = \"preferred\"", "tls certificate auth recipients limits"),
-        ("access = \"relay\"\nsmtp_auth = \"off\"", "tls certificate auth allowance recipients limits"),
+        ("access = \"relay\"\nsmtp_auth = \"off\"", "tls certificate auth recipients limits"),
         ("access = \"relay\"\nsender = \"any\"", "tls certificate sender recipients limits"),
         ("access = \"relay\"\nsender = \"any\"\nnull_sender = \"reject\"", "tls certificate recipients limits"),
         ("access = \"accept\"", "tls certificate"),
@@ -91,6 +92,28 @@ fn rules_that_refuse_nobody_are_monitored_for_nothing() {
     for (from_header, idle) in [("any", true), ("own-domain", false)] {
         let settings = format!("access = \"relay\"\nfrom_header = \"{from_header}\"\nmonitor = [\"from-header\"]");
         assert_eq!(checked(&settings).0.idle_monitors().contains(Rule::FromHeader), idle);
+    }
+}
+
+/// The policy's rules, and the profile's allowance.
+#[test]
+fn what_is_tried_out() {
+    use auth::{Mechanism, OnNotAllowed, PasswordRules, ProfileRules};
+    let profile = |on_not_allowed| {
+        let password = Some(PasswordRules { mechanisms: vec![Mechanism::Plain], on_not_allowed });
+        ProfileRules { certificate: None, password, recheck_after: Duration::from_secs(300) }
+    };
+    let (reject, monitor) = (profile(OnNotAllowed::Reject), profile(OnNotAllowed::Monitor));
+    for (settings, profile, expected) in [
+        ("access = \"relay\"\nmonitor = [\"auth\"]", None, &[Rule::Auth][..]),
+        ("access = \"relay\"\nmonitor = [\"auth\"]", Some(&reject), &[Rule::Auth]),
+        ("access = \"relay\"\nmonitor = [\"auth\"]", Some(&monitor), &[Rule::Auth, Rule::Allowance]),
+        ("access = \"relay\"\nsmtp_auth = \"off\"", Some(&monitor), &[]),
+        ("access = \"reject\"", Some(&monitor), &[]),
+        ("access = \"relay\"", Some(&monitor), &[Rule::Allowance]),
+    ] {
+        let found: Vec<Rule> = checked(settings).0.tried_out(profile).iter().collect();
+        assert_eq!(found, expected, "{settings}");
     }
 }
 

@@ -204,9 +204,9 @@ fn a_foreign_sender_is_refused_rewritten_or_seen() {
         ("rewrite", &["jörg@example.mil", "joerg@example.mil"], "<b@example.mil>", rewritten("<joerg@example.mil>")),
         ("rewrite", &["jörg@example.mil"], "<bob@example.mil>", Err(())),
         ("rewrite", &[], "<bob@example.mil>", Err(())),
-        ("monitor", ALICE, "<bob@example.mil>", seen("<bob@example.mil>")),
-        ("monitor", &[], "<bob@example.mil>", seen("<bob@example.mil>")),
-        ("monitor", ALICE, "<alice@example.mil>", plain("<alice@example.mil>")),
+        ("reject\"\nmonitor = [\"sender\"]#", ALICE, "<bob@example.mil>", seen("<bob@example.mil>")),
+        ("reject\"\nmonitor = [\"sender\"]#", &[], "<bob@example.mil>", seen("<bob@example.mil>")),
+        ("reject\"\nmonitor = [\"sender\"]#", ALICE, "<alice@example.mil>", plain("<alice@example.mil>")),
     ] {
         let settings = format!("on_foreign_sender = \"{on_foreign}\"");
         let permit = permit_under(&settings, own, sender);
@@ -322,7 +322,7 @@ fn authors_are_bound_to_the_identity() {
         assert_eq!(author("own-domain", "", &header).is_ok(), *in_domain, "{header}");
         assert_eq!(author("any", "", &header).as_ref(), Ok(&none), "{header}");
         // Let through as it is, and said.
-        let seen = author("own-address", "on_foreign_from = \"monitor\"", &header).unwrap();
+        let seen = author("own-address", "monitor = [\"from-header\"]", &header).unwrap();
         assert_eq!(seen.author(), None);
         let refusal = seen.foreign().map(|foreign| (foreign.refusal.clone(), foreign.rewritten));
         assert_eq!(refusal, expected.clone().err().map(|refusal| (refusal, false)), "{header}");
@@ -372,7 +372,6 @@ fn senders_and_authors_that_are_only_tried_out() {
         ("", "<alice@example.mil>", "<alice@example.mil>", None),
         ("sender = \"any\"", "<bob@example.mil>", "<bob@example.mil>", None),
         ("null_sender = \"reject\"", "<>", "<>", Some(Rule::Sender)),
-        ("on_foreign_sender = \"monitor\"", "<bob@example.mil>", "<bob@example.mil>", Some(Rule::Sender)),
         ("on_foreign_sender = \"rewrite\"", "<bob@example.mil>", "<alice@example.mil>", None),
     ] {
         let settings = format!("{settings}\nmonitor = [\"sender\"]");
@@ -396,7 +395,7 @@ fn senders_and_authors_that_are_only_tried_out() {
         ("", "From: alice@example.mil\r\n", false, false),
         ("on_foreign_from = \"rewrite\"\n", bobs, true, false),
         ("on_foreign_from = \"rewrite\"\n", signed, false, true),
-        ("on_foreign_from = \"monitor\"\n", signed, false, true),
+        ("", signed, false, true),
     ] {
         let authorized = author("own-address", &format!("{more}monitor = [\"from-header\"]"), header).unwrap();
         assert_eq!(

@@ -1,7 +1,8 @@
 //! A judgement in the words of the tables.
 
 use auth::{CertificateFact, Facts};
-use postern_policy::{AuthOffer, Clearance, Judgement, Monitored, Refusal, Standing, Temporary};
+use postern_policy::{AuthOffer, Authorized, Clearance, Judgement, Monitored, Permit, Refusal, Standing, Temporary};
+use protocol::header::HeaderSection;
 
 use crate::table::Row;
 
@@ -35,24 +36,42 @@ pub(crate) fn judgement(row: &Row, judgement: &Judgement) -> Vec<(&'static str, 
             (Ok(clearance), _) => whom(clearance),
         },
         "monitored" => monitored(&judgement.monitored, row, judgement),
-        _ => match (judgement.mail.clone(), row.sender.clone()) {
-            (Ok(clearance), Some(sender)) => match clearance.permit(sender.clone()) {
-                Ok(permit) if *permit.sender() == sender => "permitted".to_owned(),
-                Ok(permit) => format!("permitted for {:?}", permit.sender()),
-                Err(refusal) => refused(&refusal),
-            },
-            _ => "-".to_owned(),
+        "author" => match permit(row, judgement).and_then(Result::ok).and_then(|permit| authorize(row, &permit)) {
+            Some(Ok(authorized)) => {
+                authorized.author().map_or_else(|| "accepted".to_owned(), |author| format!("becomes {author}"))
+            }
+            Some(Err(refusal)) => refused(&refusal),
+            None => "-".to_owned(),
+        },
+        _ => match permit(row, judgement) {
+            Some(Ok(permit)) if Some(permit.sender()) == row.sender.as_ref() => "permitted".to_owned(),
+            Some(Ok(permit)) => format!("permitted for {}", permit.sender()),
+            Some(Err(refusal)) => refused(&refusal),
+            None => "-".to_owned(),
         },
     };
     row.expected.iter().map(|(column, expected)| (*column, cell(column, expected))).collect()
 }
 
-/// What MAIL would have been refused for, and the sender.
+/// For the row's sender.
+fn permit(row: &Row, judgement: &Judgement) -> Option<Result<Permit, Refusal>> {
+    let (clearance, sender) = judgement.mail.clone().ok().zip(row.sender.clone())?;
+    Some(clearance.permit(sender))
+}
+
+/// For the row's header.
+fn authorize(row: &Row, permit: &Permit) -> Option<Result<Authorized, Refusal>> {
+    let header = row.header.as_ref()?;
+    Some(permit.authorize(&HeaderSection::read(header.as_bytes()).unwrap()))
+}
+
+/// What MAIL would have been refused for, the sender, and the author.
 fn monitored(before: &[Monitored], row: &Row, judgement: &Judgement) -> String {
-    let permit =
-        judgement.mail.clone().ok().zip(row.sender.clone()).and_then(|(mail, sender)| mail.permit(sender).ok());
+    let permit = permit(row, judgement).and_then(Result::ok);
+    let authorized = permit.as_ref().and_then(|permit| authorize(row, permit)?.ok());
     let sender = permit.iter().flat_map(|permit| permit.monitored());
-    let all: Vec<String> = before.iter().chain(sender).map(|one| would_be(one, &row.facts)).collect();
+    let author = authorized.iter().filter_map(|authorized| authorized.monitored());
+    let all: Vec<String> = before.iter().chain(sender).chain(author).map(|one| would_be(one, &row.facts)).collect();
     if all.is_empty() { "-".to_owned() } else { all.join("; ") }
 }
 
@@ -109,6 +128,14 @@ pub(crate) fn refusal_words(refusal: &Refusal, facts: &Facts) -> String {
             return format!("550 not yours: {}", own.join(", ")).trim_end().to_owned();
         }
         Refusal::SenderNotOwnDomain => "550 not your domain",
+        Refusal::NullSender => "550 null sender",
+        Refusal::AuthorNotOwn { written, own } => {
+            let own: Vec<String> = own.iter().map(ToString::to_string).collect();
+            return format!("550 author {written} is not yours: {}", own.join(", ")).trim_end().to_owned();
+        }
+        Refusal::AuthorNotOwnDomain(written) => return format!("550 author {written} is not in your domain"),
+        Refusal::AuthorUnclear(error) => return format!("550 author unclear: {error}"),
+        Refusal::AuthorSigned => "550 author signed",
         other => return format!("a refusal without words in render.rs: {other:?}"),
     };
     words.to_owned()

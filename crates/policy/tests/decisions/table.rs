@@ -8,9 +8,9 @@ use protocol::ReversePath;
 
 use crate::words;
 
-pub(crate) const FACTS: [&str; 8] =
-    ["transport", "certificate", "path", "revocation", "query", "AUTH", "allowance", "sender"];
-const EXPECTED: [&str; 6] = ["session", "AUTH offer", "outcome", "MAIL", "verdict", "monitored"];
+pub(crate) const FACTS: [&str; 9] =
+    ["transport", "certificate", "path", "revocation", "query", "AUTH", "allowance", "sender", "header"];
+const EXPECTED: [&str; 7] = ["session", "AUTH offer", "outcome", "MAIL", "verdict", "author", "monitored"];
 
 pub(crate) struct Row {
     pub(crate) file: String,
@@ -23,6 +23,8 @@ pub(crate) struct Row {
     pub(crate) profile: ProfileRules,
     pub(crate) facts: Facts,
     pub(crate) sender: Option<ReversePath>,
+    /// The message's header section, lines ended by CRLF.
+    pub(crate) header: Option<String>,
     /// Column and words; `same` is written out.
     pub(crate) expected: Vec<(&'static str, String)>,
 }
@@ -102,6 +104,7 @@ impl Scope {
             disputed,
             facts: words::facts(&known)?,
             sender: known.get("sender").map(|sender| words::sender(sender)).transpose()?,
+            header: known.get("header").map(|header| words::header(header)),
             expected: expected.collect::<Result<_, _>>()?,
             policy: self.policy.clone().ok_or("no policy: above this row")?,
             profile: self.profile.clone().ok_or("no profile: above this row")?,
