@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use demo::{Client, Credentials, Security};
 
-use crate::harness::{Gateway, World};
+use crate::harness::{Gateway, World, until};
+use crate::t08_commands::postern;
 
 const LIMITS: &str =
     "\n[limits.failed_logins]\nfree = 2\nfirst_wait = \"400ms\"\nlongest_wait = \"800ms\"\nspraying = 4\n";
@@ -58,6 +59,18 @@ async fn who_guesses_waits_and_is_told_of() {
     let ((a, _), (b, _), (c, _), (d, _), (e, _)) = tokio::join!(again(), again(), again(), again(), again());
     let codes = [a, b, c, d, e];
     assert!(codes.contains(&235) && codes.contains(&421), "{codes:?}");
+
+    // Those who were told so can be explained, and judged again: no rule spoke to them.
+    let sessions = || {
+        let lines = gateway.log_lines();
+        let ended = lines.iter().filter(|line| line.contains("\"message\":\"session\"")).cloned().collect::<Vec<_>>();
+        (ended.len() >= 13).then_some(ended)
+    };
+    let sessions = until("every session in the log", async || sessions()).await;
+    world.write("gateway.log", sessions.join("\n") + "\n");
+    assert!(sessions.iter().any(|line| line.contains("421 4.7.0")), "{sessions:#?}");
+    let said = postern(&world, &["simulate", "--config", "postern.toml", "--log", "gateway.log"]);
+    assert_eq!(said.code, 0, "{}", said.text);
 
     // A reload forgets nothing, and takes new settings.
     world.configure(&configuration(&LIMITS.replace("800ms", "600ms")));

@@ -230,6 +230,37 @@ async fn small_commands() {
 }
 
 /// A password hash by the command is one that a people file takes.
+/// `postern … | head`: whoever read the output has left, and that is no reason to panic.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_reads_on() {
+    let world = World::new().await;
+    timeless(&world);
+    world.configure(&at_home(include_str!("../t03_authentication/how-to-1-client-certificate/postern.toml")));
+    world.write("wrong.toml", "hostname = 1\n");
+    for arguments in [
+        &["check", "--config", "postern.toml"][..],
+        &["check", "--config", "wrong.toml"],
+        &["explain", "--config", "postern.toml", "--listener", "submission", "--client", "10.1.2.3"],
+        &["certificate", "show", "pki/alice.pem"],
+        &["completions", "bash"],
+        &["--help"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(binary());
+        let ended = command.args(arguments).current_dir(world.dir()).stdout(writer).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+        let expected = if arguments == ["--help"] { 0 } else { 141 };
+        assert_eq!(ended.status.code(), Some(expected), "{arguments:?}: {said}");
+        // And when nobody reads what is wrong either.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let code = command.stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap().code();
+        assert_eq!(code, Some(expected), "{arguments:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_hash() {
     let world = World::new().await;

@@ -175,6 +175,53 @@ async fn stricter_rules_are_tried_on_yesterdays_sessions() {
     }
 }
 
+/// What the header says of its author, and what is only tried out, is judged again like everything else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn authors_and_monitored_rules_are_tried_on_yesterdays_sessions() {
+    let world = World::new().await;
+    timeless(&world);
+    let base = at_home(HOW_TO_1);
+    let policy =
+        |more: &str| base.replacen("smtp_auth = \"required\"", &format!("smtp_auth = \"required\"\n{more}"), 1);
+    let sessions = played(&world, "t14_explain/authors", &base).await;
+    const BOUND: &str = "from_header = \"own-address\"";
+    let mut transcript = String::new();
+    for (name, more) in [
+        ("bound", BOUND),
+        ("domain", "from_header = \"own-domain\""),
+        ("rewritten", &format!("{BOUND}\non_foreign_from = \"rewrite\"")),
+        ("tried-out", &format!("{BOUND}\nmonitor = [\"from-header\"]")),
+        ("lenient", "monitor = [\"sender\", \"certificate\", \"auth\"]"),
+    ] {
+        let config = format!("{name}.toml");
+        world.write(&config, policy(more).replace("127.0.0.1:2525", "127.0.0.1:2"));
+        let arguments = ["simulate", "--config", &config, "--log", "gateway.log"];
+        let said = postern(&world, &arguments);
+        let text = settled(&world, &sessions, &said.text);
+        transcript.push_str(&format!("$ postern {}\n{text}exit {}\n\n", arguments.join(" "), said.code));
+    }
+    transcript.push_str(&explained(&world, &sessions[1..2], "bound.toml"));
+    transcript.push_str(&explained(&world, &sessions[1..2], "tried-out.toml"));
+
+    // The other way round: what was refused is accepted once the rule is only tried out.
+    let gateway = world.start(&policy(BOUND));
+    let refused =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("t14_explain/authors/02-another.dialogue"));
+    let refused = refused.unwrap().replace(
+        "S: 250 2.0.0 Ok: queued as *",
+        "S: 550-5.7.1 The header's From or Sender names bob@example.mil, which is not yours\nS: 550 5.7.1 You may send as <alice@example.mil>*",
+    );
+    dialogues::play(&refused, &world, &gateway).await.unwrap();
+    let sessions = kept(&world, &gateway, 1).await;
+    for config in ["bound.toml", "tried-out.toml", "postern.toml"] {
+        world.write("postern.toml", base.as_bytes());
+        transcript.push_str(&explained(&world, &sessions, config));
+    }
+    if let Some(failure) = golden::differs("t14_explain/authors.expected", &transcript) {
+        panic!("{failure}");
+    }
+}
+
 /// With certificates in the log, trust and directory can be asked again; without, it is said what is missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_can_be_asked_again_is_asked_again() {

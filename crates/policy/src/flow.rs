@@ -305,6 +305,10 @@ impl PolicySettings {
             let text = "tls_required_for_senders needs TLS: write tls = \"preferred\", or leave it out";
             report(self.tls_required_for_senders.span(), text.to_owned());
         }
+        if self.monitor.get_ref().contains(&Rule::Allowance) {
+            let text = "allowance is the profile's: write on_not_allowed = \"monitor\" in its `password`";
+            report(self.monitor.span(), text.to_owned());
+        }
     }
 }
 

@@ -157,6 +157,12 @@ impl Permit {
         self.foreign.as_ref()
     }
 
+    /// Whether a message could be refused for its author.
+    pub fn may_refuse_author(&self) -> bool {
+        let bound = self.identity.is_some() && self.rules.from_header != SenderBinding::Any;
+        bound && !self.monitor.contains(Rule::FromHeader)
+    }
+
     /// Binds the header's From and Sender to the identity: RFC 5322 section 3.6.2.
     ///
     /// Every address that a reader could make out in them must be the identity's, or some reader is shown another's.

@@ -40,7 +40,8 @@ impl TryFrom<String> for OnForeign {
                 Err("to let through and log, write monitor = [\"sender\"] in this policy, or \"from-header\""
                     .to_owned())
             }
-            _ => Err(format!("{text:?} is not known here: write reject or rewrite")),
+            // In serde's own words, as of every other set of values.
+            _ => Err(format!("unknown variant `{text}`, expected `reject` or `rewrite`")),
         }
     }
 }

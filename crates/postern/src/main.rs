@@ -1,5 +1,9 @@
 //! The binary: command line, configuration, and the building, starting, reloading and stopping of the parts.
 
+// Its macros are for all below.
+#[macro_use]
+mod output;
+
 mod demo_command;
 mod simulate;
 mod explain;

@@ -48,8 +48,12 @@ fn tell(file: &Path, problems: &[Problem]) -> ExitCode {
     }
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    println!("{}: {errors} errors, {warnings} warnings", file.display());
+    println!("{}: {}, {}", file.display(), counted(errors, "error"), counted(warnings, "warning"));
     if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// Reads a configuration for a command that needs a sound one; problems go to standard error.

@@ -1,6 +1,7 @@
 //! The header section of a message coming in: forged trace fields out, missing fields in, and who says to have written
 //! it. RFC 5322 section 2.2, RFC 8601 section 5, RFC 6409 section 8.
 
+mod originator_fields;
 mod originators;
 mod mentions;
 mod address_list;
@@ -11,6 +12,7 @@ use memchr::memchr;
 
 use crate::address::Mailbox;
 
+pub use originator_fields::OriginatorFields;
 pub use originators::{OriginatorError, Originators};
 
 /// What the filter is to do.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use jiff::Timestamp;
 use policy::{Authorized, Foreign, Monitored, Permit};
 use protocol::framing::Violation;
-use protocol::header::{Header, HeaderFilter, HeaderSection, HeaderSettings};
+use protocol::header::{Header, HeaderFilter, HeaderSection, HeaderSettings, OriginatorFields};
 use protocol::{ChunkDecoder, Reply};
 use spool::MessageId;
 use tokio::time::Instant;
@@ -23,6 +23,9 @@ const MAX_HEADER: usize = 256 * 1024;
 /// RFC 5321 section 6.3: at least 100 Received fields are no loop yet.
 const MAX_HOPS: usize = 100;
 
+/// Octets of From and Sender that the log keeps at most: more than mail programs write, and few enough for a log.
+const MAX_KEPT: usize = 2048;
+
 /// One message coming in, whether by DATA or by BDAT.
 pub(crate) struct Reception {
     hello: Hello,
@@ -30,6 +33,22 @@ pub(crate) struct Reception {
     max_size: u64,
     /// The refusal takes the place of the spool's transaction, which is gone with it.
     incoming: Result<Incoming, Reply>,
+    author: AuthorSeen,
+}
+
+/// What the log is to keep of a message's author.
+#[derive(Default)]
+struct AuthorSeen {
+    /// Something is to be kept.
+    wanted: bool,
+    originators: Option<OriginatorFields>,
+    refused: bool,
+}
+
+/// What became of a message.
+pub(crate) struct Outcome {
+    accepted: Result<Accepted, Reply>,
+    author: AuthorSeen,
 }
 
 struct Incoming {
@@ -102,6 +121,7 @@ impl Reception {
             client: session.client,
             max_size: session.policy.max_message_size,
             incoming: written.map(|()| Incoming { spooling, part }).map_err(|error| spool_refusal(&error)),
+            author: AuthorSeen { wanted: session.recorder.keeps(), ..AuthorSeen::default() },
         }
     }
 
@@ -113,7 +133,7 @@ impl Reception {
         // Dropped in the middle, it stays refused.
         let refused = Err(replies::spool_error(&spool::SpoolError::Broken));
         if let Ok(incoming) = std::mem::replace(&mut self.incoming, refused) {
-            self.incoming = incoming.take(content, self.client).await;
+            self.incoming = incoming.take(content, self.client, &mut self.author).await;
         }
     }
 
@@ -141,22 +161,26 @@ impl Reception {
     }
 
     /// The message is all there: 250 only once it is durable.
-    pub(crate) async fn finish(mut self, violation: Option<Violation>) -> Result<Accepted, Reply> {
+    pub(crate) async fn finish(mut self, violation: Option<Violation>) -> Outcome {
         if violation.is_some() {
             self.refuse(replies::bare_line_ending_in_data());
         }
-        self.incoming?.finish(self.client).await
+        let accepted = match self.incoming {
+            Ok(incoming) => incoming.finish(self.client, &mut self.author).await,
+            Err(refusal) => Err(refusal),
+        };
+        Outcome { accepted, author: self.author }
     }
 }
 
 impl Incoming {
-    async fn take(mut self, content: &[u8], client: SocketAddr) -> Result<Self, Reply> {
+    async fn take(mut self, content: &[u8], client: SocketAddr, author: &mut AuthorSeen) -> Result<Self, Reply> {
         let (part, body) = match self.part {
             Part::Body(authorized) => (Part::Body(authorized), content),
             Part::Header(filter, permit) => match filter.push(content).map_err(|_| replies::header_too_large())? {
                 Header::Open(filter) => (Part::Header(Box::new(filter), permit), [].as_slice()),
                 Header::Closed(section, body) => {
-                    (Part::Body(authorize(&mut self.spooling, &permit, &section, client).await?), body)
+                    (Part::Body(authorize(&mut self.spooling, &permit, &section, client, author).await?), body)
                 }
             },
         };
@@ -164,10 +188,12 @@ impl Incoming {
         Ok(Self { part, ..self })
     }
 
-    async fn finish(mut self, client: SocketAddr) -> Result<Accepted, Reply> {
+    async fn finish(mut self, client: SocketAddr, author: &mut AuthorSeen) -> Result<Accepted, Reply> {
         let authorized = match self.part {
             Part::Body(authorized) => authorized,
-            Part::Header(filter, permit) => authorize(&mut self.spooling, &permit, &filter.finish(), client).await?,
+            Part::Header(filter, permit) => {
+                authorize(&mut self.spooling, &permit, &filter.finish(), client, author).await?
+            }
         };
         let committed = self.spooling.commit(&authorized).await;
         let monitored = authorized.monitored().cloned();
@@ -181,14 +207,17 @@ async fn authorize(
     permit: &Permit,
     section: &HeaderSection,
     client: SocketAddr,
+    author: &mut AuthorSeen,
 ) -> Result<Authorized, Reply> {
     if section.summary().received > MAX_HOPS {
         return Err(replies::mail_loop());
     }
+    author.originators = author.wanted.then(|| section.originator_fields(MAX_KEPT)).flatten();
     let user = || permit.identity().map(|identity| identity.principal.user_id.as_str());
     let id = spooling.id();
     let authorized = permit.authorize(section).map_err(|refusal| {
         tracing::info!(%client, identity = user(), %id, reason = %refusal, "author refused");
+        author.refused = true;
         replies::refusal(&refusal)
     })?;
     if let Some(Foreign { refusal, rewritten: true }) = authorized.foreign() {
@@ -221,8 +250,9 @@ impl Session {
     }
 
     /// Replies to a message.
-    pub(crate) async fn conclude(&mut self, outcome: Result<Accepted, Reply>, size: u64) -> Result<(), End> {
-        let reply = match outcome {
+    pub(crate) async fn conclude(&mut self, outcome: Outcome, size: u64) -> Result<(), End> {
+        let Outcome { accepted, author } = outcome;
+        let reply = match accepted {
             Ok(Accepted { id, monitored }) => {
                 let id = id.to_string();
                 self.tally.messages += 1;
@@ -236,7 +266,10 @@ impl Session {
             }
             Err(refusal) => refusal,
         };
-        self.recorder.add(|| Event::Message { size, reply: reply.to_string() });
+        self.recorder.add(|| {
+            let AuthorSeen { originators, refused: author_refused, .. } = author;
+            Event::Message { size, originators, author_refused, reply: reply.to_string() }
+        });
         self.reply(&reply).await
     }
 }

@@ -12,6 +12,7 @@ use pki::Time;
 use policy::{DirectoryFact, Naming};
 use protocol::Reply;
 use protocol::command::Auth;
+use protocol::header::OriginatorFields;
 use protocol::transaction::Mail;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -180,6 +181,12 @@ pub enum Event {
     Message {
         /// Octets.
         size: u64,
+        /// Who says to have written it; `None` where that was not read, or is too long to keep.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        originators: Option<OriginatorFields>,
+        /// It was refused for that.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        author_refused: bool,
         /// As the client read it.
         reply: String,
     },
@@ -207,7 +214,7 @@ pub struct Examined {
 pub enum Exchange {
     /// It was refused before it began: nobody knows what it would have come to.
     Refused,
-    /// The client gave it up, or its lines were no such exchange.
+    /// No rule spoke of it: the client gave it up, its lines were no such exchange, or too many logins waited.
     Broken,
     /// It ran to its end.
     Ended(Attempt),
@@ -334,6 +341,11 @@ impl Recorder {
     pub(crate) fn new(kept: KeptFacts, record: impl FnOnce() -> Record) -> Self {
         let record = (kept != KeptFacts::None).then(|| Box::new(record()));
         Self { record, full: kept == KeptFacts::Full }
+    }
+
+    /// Whether anything is kept.
+    pub(crate) fn keeps(&self) -> bool {
+        self.record.is_some()
     }
 
     /// Whether certificates and what was asked about them are kept too.

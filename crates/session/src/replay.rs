@@ -1,25 +1,28 @@
 //! A recorded session, judged again: the same judgement over the same facts, under the rules of any configuration. Nothing
 //! is asked here; where the facts of then say nothing about these rules, it ends with what would have to be known.
 
-use std::fmt;
+mod ask_again;
+mod told;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use auth::{Attempt, CertificateFact, Facts, PasswordFact, Profile, QueryFact, TlsFact, Transport};
-use base64::Engine as _;
-use pki::Time;
+use auth::{Attempt, CertificateFact, Facts, Profile, QueryFact, TlsFact, Transport};
 use policy::{
-    Classified, Client, ClientNetwork, DirectoryFact, Judgement, Listing, MailFlowPolicy, Naming, Permit, Question,
-    RecipientFacts, RecipientVerdict, Refusal, SenderGroups, Standing, Step, judge, judge_recipient,
+    Classified, Client, ClientNetwork, DirectoryFact, Effect, Judgement, MailFlowPolicy, Monitored, Naming, Permit,
+    Question, RecipientFacts, RecipientVerdict, Refusal, SenderGroups, Standing, Step, judge, judge_recipient,
 };
-use protocol::{Domain, ForwardPath, Reply, ReversePath};
+use protocol::header::{HeaderSection, OriginatorFields};
+use protocol::{Domain, ForwardPath, ReversePath};
 
 use crate::hours::Hours;
-use crate::names::Names;
 use crate::recipients::Recipients;
 use crate::record::{Basis, Counts, Event, Exchange, Record};
 use crate::replies;
 use crate::serving::no_rules;
+
+pub use ask_again::ask_again;
+pub use told::{Need, Told, Turn};
 
 /// The rules of one listener.
 #[derive(Clone, Copy)]
@@ -49,83 +52,6 @@ pub struct Replay<'r, 'c> {
     pub judgement: Judgement,
 }
 
-/// One event under these rules.
-#[derive(Debug)]
-pub struct Turn<'r> {
-    /// What happened.
-    pub event: &'r Event,
-    /// What would be said to it.
-    pub told: Told,
-    /// What was asked for that, and what followed.
-    pub steps: Vec<Step>,
-}
-
-/// What would be said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// Nothing: the session goes on.
-    Nothing,
-    /// This.
-    Said(Reply),
-    /// Nothing, and the connection is closed.
-    Closed,
-    /// As it was said then: no rule speaks about it.
-    AsThen,
-    /// The facts of then do not tell.
-    Unknown(Need),
-    /// The client does not come so far.
-    NotReached,
-}
-
-/// What would have to be known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Need {
-    /// Names of the client.
-    Name,
-    /// A handshake that agrees on what is wanted now.
-    Tls,
-    /// A certificate, which was not asked for.
-    Certificate,
-    /// What trust, lists and responders say of the certificate.
-    Trust,
-    /// Whose the certificate is.
-    Owner,
-    /// A password, which was never sent.
-    Password,
-    /// What others say of the password.
-    PasswordJudge,
-    /// What the directory says of a recipient.
-    Recipient,
-    /// How many recipients there were within the hour.
-    Counts,
-}
-
-impl Need {
-    /// Whether asking now can tell.
-    pub fn can_be_asked(self) -> bool {
-        match self {
-            Self::Name | Self::Trust | Self::Owner | Self::PasswordJudge | Self::Recipient => true,
-            Self::Tls | Self::Certificate | Self::Password | Self::Counts => false,
-        }
-    }
-}
-
-impl fmt::Display for Need {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Name => "the client's name was not looked up then",
-            Self::Tls => "whether the client can agree on the TLS that is required now",
-            Self::Certificate => "no certificate was asked for then",
-            Self::Trust => "another trust, other lists or responders are to judge the certificate",
-            Self::Owner => "the certificate's owner was not looked for as it would be now",
-            Self::Password => "what AUTH would have come to: it was refused before it began",
-            Self::PasswordJudge => "others are to judge the password",
-            Self::Recipient => "the recipient was not looked for as it would be now",
-            Self::Counts => "recipients within the hour were not counted then: `postern simulate` counts them",
-        })
-    }
-}
-
 /// The mail under way.
 struct Transaction {
     permit: Permit,
@@ -151,7 +77,7 @@ struct Player<'r, 'c> {
     judgement: Judgement,
     transaction: Option<Transaction>,
     messages: u32,
-    /// What only one RCPT is told of.
+    /// What only one MAIL, RCPT or message is told of.
     steps: Vec<Step>,
 }
 
@@ -251,7 +177,9 @@ impl Player<'_, '_> {
             }),
             (Event::Mail { sender, size, .. }, None) => Ok(self.mail(sender, *size)),
             (Event::Rcpt { recipient, counts, directory, .. }, None) => self.rcpt(recipient, counts, directory),
-            (Event::Message { size, reply }, None) => Ok(self.message(*size, reply)),
+            (Event::Message { size, originators, author_refused, reply }, None) => {
+                self.message(*size, originators.as_ref(), *author_refused, reply)
+            }
         };
         told.unwrap_or_else(Told::Unknown)
     }
@@ -336,6 +264,7 @@ impl Player<'_, '_> {
         match self.judgement.mail.clone().and_then(|clearance| clearance.permit(sender)) {
             Err(refusal) => Told::Said(replies::refusal(&refusal)),
             Ok(permit) => {
+                self.steps = permit.monitored().iter().map(sender_step).collect();
                 self.transaction = Some(Transaction { permit, recipients: 0 });
                 Told::Said(replies::sender_ok())
             }
@@ -400,94 +329,36 @@ impl Player<'_, '_> {
         }))
     }
 
-    fn message(&mut self, size: u64, reply: &str) -> Told {
-        match self.transaction.take() {
-            None | Some(Transaction { recipients: 0, .. }) => Told::NotReached,
-            Some(_) if size > self.policy.max_message_size => {
-                Told::Said(replies::too_large(self.policy.max_message_size))
-            }
-            Some(_) => {
-                self.messages = self.messages.saturating_add(u32::from(reply.starts_with('2')));
-                Told::AsThen
-            }
+    fn message(
+        &mut self,
+        size: u64,
+        originators: Option<&OriginatorFields>,
+        author_refused: bool,
+        reply: &str,
+    ) -> Result<Told, Need> {
+        let permit = match self.transaction.take() {
+            None | Some(Transaction { recipients: 0, .. }) => return Ok(Told::NotReached),
+            Some(Transaction { permit, .. }) => permit,
+        };
+        if size > self.policy.max_message_size {
+            return Ok(Told::Said(replies::too_large(self.policy.max_message_size)));
         }
+        let accepted = reply.starts_with('2');
+        match originators {
+            Some(fields) => match permit.authorize(&HeaderSection::from(fields)) {
+                Err(refusal) => return Ok(Told::Said(replies::refusal(&refusal))),
+                Ok(authorized) => self.steps = authorized.monitored().into_iter().map(sender_step).collect(),
+            },
+            // What was refused otherwise, without its header being read, still is.
+            None if permit.may_refuse_author() && (accepted || author_refused) => return Err(Need::Author),
+            None => {}
+        }
+        self.messages = self.messages.saturating_add(u32::from(accepted || author_refused));
+        Ok(if author_refused { Told::Said(replies::queued("…")) } else { Told::AsThen })
     }
 }
 
-impl Turn<'_> {
-    /// Whether it would be answered otherwise than then. Words may differ; a code is what a client acts on.
-    pub fn differs(&self) -> bool {
-        let then = self.event.reply();
-        match (&self.told, then) {
-            (Told::Said(now), Some(then)) => !same_code(&now.to_string(), then),
-            (Told::Said(_), None) => true,
-            // The certificate was refused then, and is not now.
-            (Told::Nothing, Some(_)) => true,
-            (Told::Closed, then) => then != Some(""),
-            (Told::Nothing, None) | (Told::AsThen | Told::Unknown(_) | Told::NotReached, _) => false,
-        }
-    }
-}
-
-fn same_code(now: &str, then: &str) -> bool {
-    let code = |reply: &str| {
-        let mut words = reply.split(' ');
-        let code = words.next().unwrap_or_default().to_owned();
-        (code, words.next().and_then(protocol::EnhancedCode::parse))
-    };
-    code(now) == code(then)
-}
-
-/// The record as it would be if everybody were asked again now, about an instant: names, lists, responders, directories.
-/// Passwords cannot be asked again; who gave the right one then is looked for.
-pub async fn ask_again(record: &Record, rules: Rules<'_>, names: Option<&Names>, at: Time) -> Record {
-    let mut asked = record.clone();
-    if let Some(names) = names.filter(|_| rules.groups.needs_name(record.client)) {
-        asked.naming = names.of(record.client).await;
-    }
-    let (mut all_certificates, mut all_passwords) = (true, true);
-    for event in &mut asked.events {
-        match (event, rules.profile) {
-            (Event::Certificate(examined), Some(profile)) => {
-                let CertificateFact::Presented(_) = examined.fact else { continue };
-                let decoded = |text: &String| base64::engine::general_purpose::STANDARD.decode(text).ok();
-                let chain: Vec<Vec<u8>> = examined.chain.iter().filter_map(decoded).collect();
-                if chain.is_empty() {
-                    all_certificates = false;
-                } else {
-                    let found = profile.certificate(&chain, at).await;
-                    examined.fact = CertificateFact::Presented(Box::new(found.presented));
-                    examined.steps = found.steps;
-                }
-            }
-            (Event::Auth { exchange: Exchange::Ended(attempt), .. } | Event::Standing(attempt), Some(profile)) => {
-                match attempt {
-                    Attempt::Password { password: PasswordFact::Right(_), .. } => {
-                        *attempt = profile.standing(attempt, at).await;
-                    }
-                    Attempt::Password { .. } => all_passwords = false,
-                    Attempt::None | Attempt::External { .. } => {}
-                }
-            }
-            (Event::Rcpt { recipient, directory, .. }, _) => {
-                let (Ok(path), Some(recipients)) = (ForwardPath::parse(recipient), rules.recipients) else { continue };
-                if let (Listing::IfKnown, ForwardPath::Mailbox(mailbox)) =
-                    (Recipients::look(Some(recipients), &path).listing, &path)
-                {
-                    *directory = recipients.directory_fact(mailbox).await;
-                }
-            }
-            _ => {}
-        }
-    }
-    let now = rules.basis;
-    asked.basis.recipients.clone_from(&now.recipients);
-    if all_certificates {
-        asked.basis.trust.clone_from(&now.trust);
-        asked.basis.owners.clone_from(&now.owners);
-    }
-    if all_passwords {
-        asked.basis.passwords.clone_from(&now.passwords);
-    }
-    asked
+/// A sender or an author that would be refused, but for `monitor`.
+fn sender_step(monitored: &Monitored) -> Step {
+    Step { question: Question::Sender, answer: monitored.reason.clone(), effect: Effect::Monitored }
 }

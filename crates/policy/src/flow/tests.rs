@@ -120,6 +120,7 @@ fn what_is_tried_out() {
 #[test]
 fn what_does_not_go_together_is_reported_where_it_stands() {
     for (text, place, complaint) in [
+        ("access = \"relay\"\nmonitor = [\"tls\", \"allowance\"]", "[\"tls\", \"allowance\"]", "write on_not_allowed"),
         ("access = \"relay\"\ndelayed_rejection = true", "true", "write access = \"reject\""),
         ("access = \"accept\"\nreject_text = \"No\"", "\"No\"", "reject_text is never said"),
         (

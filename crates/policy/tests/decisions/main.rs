@@ -63,7 +63,7 @@ fn every_row_is_judged_as_the_rules_say() {
 #[test]
 fn the_tables_are_large_enough_and_speak_of_every_rule() {
     let rows = rows();
-    assert!(rows.len() >= 590, "only {} rows", rows.len());
+    assert!(rows.len() >= 600, "only {} rows", rows.len());
     assert!(rows.iter().filter(|row| row.header.is_some()).count() >= 60, "too few headers");
     let speaks_of = |heading: &str| rows.iter().any(|row| row.section.starts_with(heading));
     let headings =

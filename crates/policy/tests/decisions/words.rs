@@ -83,9 +83,9 @@ pub(crate) fn policy(words: &str) -> Result<MailFlowPolicy, String> {
     let mut toml = String::new();
     for word in words.split_whitespace() {
         let (key, value) = word.split_once('=').ok_or_else(|| format!("{word:?}: write key=value"))?;
-        if key == "monitor" {
-            let rules: Vec<&str> = value.split(',').collect();
-            let _ = writeln!(toml, "{key} = {rules:?}");
+        if matches!(key, "monitor" | "tls_required_for_senders") {
+            let values: Vec<&str> = value.split(',').collect();
+            let _ = writeln!(toml, "{key} = {values:?}");
             continue;
         }
         let bare = matches!(value, "true" | "false") || value.parse::<u32>().is_ok();

@@ -215,6 +215,31 @@ fn an_author_takes_the_place_of_those_who_are_named() {
     }
 }
 
+/// What is kept of a header is read as the header was.
+#[test]
+fn kept_fields_name_the_same_authors() {
+    for (header, kept) in [
+        ("From: a@b.example\r\nSubject: x\r\n\r\nFrom: body@b.example\r\n", "From: a@b.example\r\n"),
+        ("Sender: c@d.example\r\nX: y\r\nFrom : a@b.example", "From : a@b.example\r\nSender: c@d.example\r\n"),
+        ("From: A\r\n\t<a@b.example>\r\nFROM: x\r\n", "From: A\r\n\t<a@b.example>\r\nFROM: x\r\n"),
+        ("From: J\u{f6}rg <a@b.example>\r\nX: \0\r\nDKIM-Signature: v=1\r\n", "From: J\u{f6}rg <a@b.example>\r\n"),
+        ("Subject: x\r\n", ""),
+        ("", ""),
+    ] {
+        let section = HeaderSection::read(header.as_bytes()).unwrap();
+        let fields = section.originator_fields(kept.len()).unwrap();
+        assert_eq!(fields.fields, kept);
+        let again = HeaderSection::from(&fields);
+        assert_eq!(again.originators(), section.originators(), "{header}");
+        let flags = |section: &HeaderSection| (section.summary().control, section.summary().signed);
+        assert_eq!(flags(&again), flags(&section), "{header}");
+        if !kept.is_empty() {
+            assert_eq!(section.originator_fields(kept.len() - 3), None, "{header}");
+        }
+    }
+    assert_eq!(HeaderSection::read(b"From: \xff <a@b.example>\r\n").unwrap().originator_fields(1000), None);
+}
+
 proptest! {
     #[test]
     fn every_split_gives_the_same(
@@ -225,6 +250,15 @@ proptest! {
             filter_with(settings(), message.as_bytes(), piece),
             filter_with(settings(), message.as_bytes(), 10_000)
         );
+    }
+
+    #[test]
+    fn whatever_is_kept_is_read_as_it_was(lines in proptest::collection::vec(
+        "(From|Sender|Subject|From )(:)[ \t]?[a-c@<>\"(), =?;:\u{f6}\0-]{0,12}(\r\n [a-b@<>]{0,4})?", 0..5,
+    )) {
+        let section = HeaderSection::read(format!("{}\r\n", lines.join("\r\n")).as_bytes()).unwrap();
+        let again = HeaderSection::from(&section.originator_fields(usize::MAX).unwrap());
+        prop_assert_eq!(again.originators(), section.originators());
     }
 
     #[test]

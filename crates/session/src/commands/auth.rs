@@ -37,7 +37,14 @@ impl Session {
                 let initial = auth.initial_response.as_ref().map(|response| response.as_base64().as_bytes());
                 match self.exchange(mechanism, initial).await? {
                     Err(reply) => (record::Exchange::Broken, reply),
-                    Ok(credentials) => Box::pin(self.prove(mechanism, credentials)).await?,
+                    Ok(credentials) => match Box::pin(self.prove(mechanism, credentials)).await {
+                        Err(end @ End::TooManyLogins) => {
+                            let reply = replies::too_many_logins();
+                            self.recorder.add(|| Event::auth(&auth, record::Exchange::Broken, &reply));
+                            return Err(end);
+                        }
+                        proved => proved?,
+                    },
                 }
             }
         };

@@ -137,7 +137,12 @@ fn event() -> BoxedStrategy<Event> {
             directory,
             reply
         }),
-        (any::<u64>(), text()).prop_map(|(size, reply)| Event::Message { size, reply }),
+        (any::<u64>(), proptest::option::of((text(), any::<bool>(), any::<bool>())), any::<bool>(), text()).prop_map(
+            |(size, kept, author_refused, reply)| {
+                let originators = kept.map(|(fields, control, signed)| OriginatorFields { fields, control, signed });
+                Event::Message { size, originators, author_refused, reply }
+            }
+        ),
     ]
     .boxed()
 }

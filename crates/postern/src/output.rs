@@ -1,0 +1,47 @@
+//! Standard output and error of the commands, whose reader may leave first, as in `postern check | head`. In this crate
+//! these macros stand in the place of the standard library's, which panic then.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Write as _};
+use std::process;
+
+/// As a shell sees a command that SIGPIPE ended.
+const NOBODY_READS: i32 = 128 + 13;
+
+/// Nobody who would read the rest is left: the command ends.
+pub(crate) fn out(text: fmt::Arguments<'_>) {
+    if let Err(error) = io::stdout().write_fmt(text) {
+        fail(&error);
+    }
+}
+
+/// Ends the command on an output that takes no more.
+pub(crate) fn fail(error: &io::Error) -> ! {
+    if error.kind() == ErrorKind::BrokenPipe {
+        process::exit(NOBODY_READS);
+    }
+    err(format_args!("error: standard output: {error}\n"));
+    process::exit(1)
+}
+
+/// There is nowhere left to say that an error cannot be said; the exit code is not affected.
+pub(crate) fn err(text: fmt::Arguments<'_>) {
+    let _ = io::stderr().write_fmt(text);
+}
+
+macro_rules! print {
+    ($($text:tt)*) => { $crate::output::out(format_args!($($text)*)) };
+}
+
+macro_rules! println {
+    () => { $crate::output::out(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::output::out(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+macro_rules! eprint {
+    ($($text:tt)*) => { $crate::output::err(format_args!($($text)*)) };
+}
+
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::output::err(format_args!("{}\n", format_args!($($text)*))) };
+}
