@@ -9,15 +9,16 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate with the crates it may import, top-down: every one of them stands below it in this table.
-const LAYERS: [(&str, &[&str]); 11] = [
-    ("postern", &["session", "spool", "delivery", "policy", "auth", "directory", "pki", "demo", "protocol"]),
-    ("session", &["policy", "auth", "spool", "delivery", "directory", "pki", "protocol"]),
+const LAYERS: [(&str, &[&str]); 12] = [
+    ("postern", &["session", "spool", "delivery", "policy", "auth", "directory", "dns", "pki", "demo", "protocol"]),
+    ("session", &["policy", "auth", "spool", "delivery", "directory", "dns", "pki", "protocol"]),
     ("spool", &["delivery", "policy", "protocol"]),
-    ("delivery", &["client", "pki", "protocol"]),
+    ("delivery", &["client", "dns", "pki", "protocol"]),
     ("policy", &["auth", "pki", "protocol"]),
     ("auth", &["client", "pki", "directory", "protocol"]),
     ("client", &["protocol"]),
     ("directory", &[]),
+    ("dns", &[]),
     ("pki", &[]),
     ("demo", &["protocol"]),
     ("protocol", &[]),

@@ -33,15 +33,15 @@ pub use connections::Connections;
 pub use failures::Failures;
 pub use hours::Hours;
 pub use listener::Listener;
-pub use names::{Names, NamesError};
+pub use names::Names;
 pub use recipients::Recipients;
 pub use record::{Basis, Counts, Event, Examined, Exchange, NotASessionId, Record, RecordError, SessionId};
 pub use replay::{Counting, Need, Replay, Rules, Told, Turn, ask_again, replay};
 pub use replies::refusal as reply_to;
 pub use serving::{Server, Serving, no_rules};
 pub use settings::{
-    DnsCacheEntries, DnsServer, DnsSettings, DnsTimeout, FailedLoginsSettings, KeptFacts, Limits, LimitsSettings,
-    ListenerSettings, ListenerTls, ReportSettings, TlsSettings, TraceSettings,
+    FailedLoginsSettings, KeptFacts, Limits, LimitsSettings, ListenerSettings, ListenerTls, ReportSettings,
+    TlsSettings, TraceSettings,
 };
 pub use statistics::{Day, DayCount, LedgerSnapshot, Snapshot, Statistics, UnreadableSnapshot, WouldBeRefused};
 pub use tls::{ServerKey, TlsContext, TlsError, provider};

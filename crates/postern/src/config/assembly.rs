@@ -75,7 +75,8 @@ impl<'a> Assembly<'a> {
             }
             _ => Vec::new(),
         };
-        let names = self.names(&settings.dns, &listeners);
+        let resolver = self.resolver(&settings.dns);
+        let names = Self::names(resolver.as_ref(), &listeners);
         let means = self.means(&settings, &trusts, hostname.as_ref(), knowledge.as_ref());
         let courier = self.courier(&settings, &policies, &trusts, means);
         Some(Configuration {
@@ -128,6 +129,16 @@ impl<'a> Assembly<'a> {
             Ok(key) => Some(Arc::new(key)),
             Err(error) => {
                 self.error(tls.certificate.span(), "tls", error);
+                None
+            }
+        }
+    }
+
+    fn resolver(&mut self, settings: &dns::Settings) -> Option<Arc<dns::Resolver>> {
+        match dns::Resolver::new(settings) {
+            Ok(resolver) => Some(Arc::new(resolver)),
+            Err(error) => {
+                self.problems.push(Problem::error(self.place.at(error.span()), "dns", &error.to_string()));
                 None
             }
         }

@@ -43,7 +43,7 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) recipients: Named<policy::RecipientsSettings>,
     #[serde(default)]
-    pub(crate) dns: session::DnsSettings,
+    pub(crate) dns: dns::Settings,
     #[serde(default)]
     pub(crate) listener: Vec<session::ListenerSettings>,
     #[serde(default)]

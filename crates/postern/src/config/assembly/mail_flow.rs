@@ -8,7 +8,7 @@ use directory::Directory;
 use policy::{
     Access, MailFlowPolicy, RecipientTable, RecipientsSettings, Rule, SenderGroup, SenderGroups, SmtpAuth, TlsRule,
 };
-use session::{DnsSettings, ListenerSettings, ListenerTls, Names, Recipients, ServerKey, TlsContext, TlsSettings};
+use session::{ListenerSettings, ListenerTls, Names, Recipients, ServerKey, TlsContext, TlsSettings};
 
 use super::super::ListenerPlan;
 use super::super::problem::Problem;
@@ -90,18 +90,9 @@ impl Assembly<'_> {
     }
 
     /// Names of clients are looked up only where somebody is known by one.
-    pub(super) fn names(&mut self, settings: &DnsSettings, listeners: &[ListenerPlan]) -> Option<Names> {
-        if !listeners.iter().any(|listener| listener.groups.name_hosts()) {
-            return None;
-        }
-        match Names::new(settings) {
-            Ok(names) => Some(names),
-            Err(error) => {
-                let problem = Problem::error(None, "dns", &error.to_string());
-                self.problems.push(problem.mend("write [dns] with servers = [\"192.0.2.53\"]"));
-                None
-            }
-        }
+    pub(super) fn names(resolver: Option<&Arc<dns::Resolver>>, listeners: &[ListenerPlan]) -> Option<Names> {
+        let wanted = listeners.iter().any(|listener| listener.groups.name_hosts());
+        wanted.then(|| resolver.map(|resolver| Names::new(Arc::clone(resolver))))?
     }
 
     /// Policies that accept mail for the listener's own recipients, and recipients that nobody asks for.
