@@ -72,6 +72,8 @@ pub struct Connection {
     pub extensions: Extensions,
     /// What it speaks.
     pub dialect: Dialect,
+    /// For SCRAM-SHA-256-PLUS; `None` in clear text.
+    pub(crate) channel_binding: Option<[u8; 32]>,
     /// How often it has been used so far; its users count.
     pub uses: u32,
     /// It has waited in a pool, and the server may have closed it since.
@@ -164,8 +166,8 @@ impl Opener {
     }
 
     fn connection(&self, wire: Wire, extensions: Extensions, certificates: Vec<CertificateDer<'static>>) -> Connection {
-        let dialect = self.dialect;
-        Connection { wire, extensions, dialect, uses: 0, kept: false, certificates, verified: false }
+        let (dialect, channel_binding) = (self.dialect, None);
+        Connection { wire, extensions, dialect, channel_binding, uses: 0, kept: false, certificates, verified: false }
     }
 
     async fn open_tls(&self, connector: &TlsConnector, deadline: Instant, must: bool) -> Result<Connection, Refused> {
@@ -206,7 +208,8 @@ impl Opener {
         let shown = wire.stream().get_ref().1.peer_certificates().unwrap_or_default();
         let certificates = shown.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let extensions = self.hello(&mut wire).await?;
-        Ok(self.connection(wire.erased(), extensions, certificates))
+        let channel_binding = wire.channel_binding();
+        Ok(Connection { channel_binding, ..self.connection(wire.erased(), extensions, certificates) })
     }
 
     /// Tries each of the host's addresses.
@@ -302,7 +305,7 @@ impl Opener {
 pub fn status_of(error: &WireError) -> EnhancedCode {
     match error {
         WireError::Timeout | WireError::Closed | WireError::Io(_) => BAD_CONNECTION,
-        WireError::NoReply(_) => PROTOCOL_ERROR,
+        WireError::NoReply(_) | WireError::Unproved(_) => PROTOCOL_ERROR,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The client's side of SMTP connections, whoever needs one: `delivery` to hand mail on, `auth` to have a password judged.
 //!
-//! An [`Opener`] makes a [`Connection`]: TCP, TLS as it was told, EHLO or LHLO. [`authenticate`] proves a password on it. A
+//! An [`Opener`] makes a [`Connection`]: TCP, TLS as it was told, EHLO or LHLO. [`authenticate`] proves a password on it, or a certificate. A
 //! [`Pool`] keeps connections for the next use. What failed is a [`Cause`].
 
 mod pool;

@@ -1,14 +1,19 @@
-//! AUTH as a client: RFC 4954, with PLAIN (RFC 4616) and LOGIN. What the server says of a password, and what that means.
+//! AUTH as a client: RFC 4954, with PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 (RFC 7677) and EXTERNAL (RFC 4422). What the
+//! server says of who this is, and what that means.
 
+use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use protocol::{EnhancedCode, Extensions, Reply};
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::connection::Connection;
 use crate::wire::WireError;
+
+mod scram;
 
 /// Octets of a user name and of a password that are sent at most: in base64 together shorter than the 12288 octets that
 /// RFC 4954 section 4 promises a line.
@@ -20,13 +25,21 @@ const MAX_COMMAND: usize = 512;
 /// Shorter words are nobody's secret, and everybody's English.
 const SHORT: usize = 6;
 
-/// A mechanism that proves a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A mechanism that this side knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Mechanism {
+    /// SCRAM-SHA-256 bound to the TLS connection (RFC 9266): the password is proved to the other end of it, and to nobody
+    /// between.
+    ScramSha256Plus,
+    /// RFC 7677: the password is proved, and not sent.
+    ScramSha256,
     /// RFC 4616.
     Plain,
     /// draft-murchison-sasl-login: what some servers offer alone.
     Login,
+    /// RFC 4422 appendix A: the certificate that was shown in the handshake speaks.
+    External,
 }
 
 /// What a server says of a user name and a password.
@@ -54,23 +67,57 @@ pub enum Verdict {
 }
 
 impl Mechanism {
-    /// The one to use with a server, of those it offers.
+    /// All of them, best first.
+    pub const ALL: [Self; 5] = [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login, Self::External];
+    /// Those that let the server see the password.
+    pub const SENDING: [Self; 2] = [Self::Plain, Self::Login];
+
+    /// The name (RFC 4422 section 3.1).
     #[must_use]
-    pub fn of(extensions: &Extensions) -> Option<Self> {
-        let offers = |name: &str| extensions.auth.iter().any(|offered| offered == name);
-        match () {
-            () if offers("PLAIN") => Some(Self::Plain),
-            () if offers("LOGIN") => Some(Self::Login),
-            () => None,
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+            Self::External => "EXTERNAL",
         }
+    }
+
+    /// The first of `wanted` that a server offers.
+    #[must_use]
+    pub fn first_of(wanted: &[Self], extensions: &Extensions) -> Option<Self> {
+        let offers = |mechanism: &&Self| extensions.auth.iter().any(|offered| offered == mechanism.name());
+        wanted.iter().find(offers).copied()
+    }
+
+    /// Proves the password without sending it.
+    #[must_use]
+    pub const fn is_scram(self) -> bool {
+        matches!(self, Self::ScramSha256 | Self::ScramSha256Plus)
     }
 }
 
-/// Asks the server at the other end about a user name and a password. Each step takes `limit` at most. Whether the
-/// connection is secret enough for that is the caller's to know.
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl TryFrom<String> for Mechanism {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(&text));
+        known.ok_or_else(|| format!("{text:?} is none of {}", Self::ALL.map(Self::name).join(", ")))
+    }
+}
+
+/// Asks the server at the other end about a user name and a password; EXTERNAL has none. Each step takes `limit` at most.
+/// Whether the connection is secret enough for that is the caller's to know.
 ///
 /// # Errors
-/// When the conversation breaks before the answer.
+/// When the conversation breaks before the answer, or the server does not prove that it is who knows the password (SCRAM).
 pub async fn authenticate(
     connection: &mut Connection,
     mechanism: Mechanism,
@@ -78,29 +125,41 @@ pub async fn authenticate(
     password: &[u8],
     limit: Duration,
 ) -> Result<Answer, WireError> {
-    let lines = lines(mechanism, user, password);
-    let mut reply = None;
-    for line in &lines {
-        let said = connection.command(line, limit).await?;
-        let go_on = said.code() == 334;
-        reply = Some(said);
-        if !go_on {
-            break;
+    let (reply, last) = match mechanism {
+        Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
+            scram::exchange(connection, mechanism, user, password, limit).await?
         }
-    }
-    // At least one line was sent.
-    let mut reply = reply.ok_or(WireError::Closed)?;
+        _ => say(connection, lines(mechanism, user, password), limit).await?,
+    };
     let verdict = meaning(&reply);
     if reply.is_intermediate() {
         // All was said. RFC 4954 section 4: a client that cannot go on cancels.
         drop(connection.command(b"*\r\n", limit).await);
     }
     let usable = verdict != Verdict::Right && matches!(reply.code(), 535 | 534 | 454 | 525) && connection.is_quiet();
-    let secrets = [password, line_text(lines.last())];
-    if secrets.iter().any(|secret| repeats(&reply, secret)) {
-        reply = Reply::new(reply.code(), reply.enhanced(), "(the server repeats what it was sent)");
-    }
+    let quoted = [password, line_text(&last)].iter().any(|secret| repeats(&reply, secret));
+    let reply = match quoted {
+        true => Reply::new(reply.code(), reply.enhanced(), "(the server repeats what it was sent)"),
+        false => reply,
+    };
     Ok(Answer { verdict, reply, usable })
+}
+
+type Line = Zeroizing<Vec<u8>>;
+
+/// Says the lines one after the other, as long as the server asks for more. The reply to the last one that was said.
+async fn say(connection: &mut Connection, lines: Vec<Line>, limit: Duration) -> Result<(Reply, Line), WireError> {
+    let mut said = None;
+    for line in lines {
+        let reply = connection.command(&line, limit).await?;
+        let go_on = reply.code() == 334;
+        said = Some((reply, line));
+        if !go_on {
+            break;
+        }
+    }
+    // At least one line was sent.
+    said.ok_or(WireError::Closed)
 }
 
 fn meaning(reply: &Reply) -> Verdict {
@@ -118,28 +177,36 @@ fn meaning(reply: &Reply) -> Verdict {
 }
 
 /// The lines that are sent, the last with the password. Base64, so that no octet of a name or a password can end one.
-fn lines(mechanism: Mechanism, user: &str, password: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+fn lines(mechanism: Mechanism, user: &str, password: &[u8]) -> Vec<Line> {
     match mechanism {
-        Mechanism::Plain => {
+        Mechanism::Login => {
+            vec![Zeroizing::new(b"AUTH LOGIN\r\n".to_vec()), line(b"", user.as_bytes()), line(b"", password)]
+        }
+        // Here the user is who this wants to be taken for; RFC 4954 section 4: an empty response is "=".
+        Mechanism::External if user.is_empty() => vec![Zeroizing::new(b"AUTH EXTERNAL =\r\n".to_vec())],
+        Mechanism::External => initial(mechanism, user.as_bytes()),
+        _ => {
             let mut message = Zeroizing::new(Vec::with_capacity(user.len() + password.len() + 2));
             message.push(0);
             message.extend_from_slice(user.as_bytes());
             message.push(0);
             message.extend_from_slice(password);
-            let whole = line(b"AUTH PLAIN ", &message);
-            match whole.len() <= MAX_COMMAND {
-                true => vec![whole],
-                false => vec![Zeroizing::new(b"AUTH PLAIN\r\n".to_vec()), line(b"", &message)],
-            }
-        }
-        Mechanism::Login => {
-            vec![Zeroizing::new(b"AUTH LOGIN\r\n".to_vec()), line(b"", user.as_bytes()), line(b"", password)]
+            initial(mechanism, &message)
         }
     }
 }
 
+/// AUTH with the first message in it, or after it where that makes the command too long.
+fn initial(mechanism: Mechanism, message: &[u8]) -> Vec<Line> {
+    let whole = line(format!("AUTH {mechanism} ").as_bytes(), message);
+    match whole.len() <= MAX_COMMAND {
+        true => vec![whole],
+        false => vec![Zeroizing::new(format!("AUTH {mechanism}\r\n").into_bytes()), line(b"", message)],
+    }
+}
+
 /// A buffer that never moves, so that no copy is left behind.
-fn line(before: &[u8], content: &[u8]) -> Zeroizing<Vec<u8>> {
+fn line(before: &[u8], content: &[u8]) -> Line {
     let length = base64::encoded_len(content.len(), true).unwrap_or_default();
     let mut line = Zeroizing::new(vec![0; before.len() + length + 2]);
     let (head, rest) = line.split_at_mut(before.len());
@@ -153,9 +220,8 @@ fn line(before: &[u8], content: &[u8]) -> Zeroizing<Vec<u8>> {
 }
 
 /// What stands in a line's last word: the credentials.
-fn line_text(line: Option<&Zeroizing<Vec<u8>>>) -> &[u8] {
-    let line = line.map(|line| line.trim_ascii()).unwrap_or_default();
-    line.rsplit(|octet| *octet == b' ').next().unwrap_or_default()
+fn line_text(line: &Line) -> &[u8] {
+    line.trim_ascii().rsplit(|octet| *octet == b' ').next().unwrap_or_default()
 }
 
 /// Whether the reply has a secret in it, or a long part of it: some servers quote a line that they do not understand.
@@ -174,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    fn text(lines: &[Zeroizing<Vec<u8>>]) -> Vec<String> {
+    fn text(lines: &[Line]) -> Vec<String> {
         lines.iter().map(|line| String::from_utf8(line.to_vec()).unwrap()).collect()
     }
 
@@ -193,20 +259,27 @@ mod tests {
             let sent = text(&lines(Mechanism::Plain, "t", "p".repeat(length).as_bytes()));
             assert!(sent[0].len() <= MAX_COMMAND && (sent.len() == 1 || length > 300), "{length}");
         }
+        assert_eq!(text(&lines(Mechanism::External, "", b"")), ["AUTH EXTERNAL =\r\n"]);
+        assert_eq!(text(&lines(Mechanism::External, "tim", b"")), ["AUTH EXTERNAL dGlt\r\n"]);
         let longest = lines(Mechanism::Plain, &"u".repeat(MAX_USER), &[b'p'; MAX_PASSWORD]);
         assert!(longest.iter().all(|line| line.len() <= 12_288));
     }
 
     #[test]
-    fn plain_is_preferred() {
-        let of = |auth: &[&str]| {
+    fn the_first_that_is_offered() {
+        let of = |wanted: &[Mechanism], auth: &[&str]| {
             let auth = auth.iter().map(|name| (*name).to_owned()).collect();
-            Mechanism::of(&Extensions { auth, ..Extensions::default() })
+            Mechanism::first_of(wanted, &Extensions { auth, ..Extensions::default() })
         };
-        assert_eq!(of(&["LOGIN", "PLAIN"]), Some(Mechanism::Plain));
-        assert_eq!(of(&["GSSAPI", "LOGIN"]), Some(Mechanism::Login));
-        assert_eq!(of(&["GSSAPI", "PLAINTEXT"]), None);
-        assert_eq!(of(&[]), None);
+        let all = Mechanism::ALL;
+        assert_eq!(of(&Mechanism::SENDING, &["SCRAM-SHA-256", "LOGIN", "PLAIN"]), Some(Mechanism::Plain));
+        assert_eq!(of(&all, &["PLAIN", "LOGIN", "SCRAM-SHA-256"]), Some(Mechanism::ScramSha256));
+        assert_eq!(of(&all, &["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"]), Some(Mechanism::ScramSha256Plus));
+        assert_eq!(of(&all, &["GSSAPI", "LOGIN"]), Some(Mechanism::Login));
+        assert_eq!(of(&all, &["GSSAPI", "PLAINTEXT"]), None);
+        assert_eq!(of(&all, &[]), None);
+        assert_eq!(Mechanism::try_from("scram-sha-256-plus".to_owned()), Ok(Mechanism::ScramSha256Plus));
+        assert!(Mechanism::try_from("CRAM-MD5".to_owned()).unwrap_err().contains("EXTERNAL"));
     }
 
     #[test]
@@ -247,7 +320,7 @@ mod tests {
     #[test]
     fn secrets_are_seen_in_replies() {
         let sent = lines(Mechanism::Plain, "alice", b"correct horse");
-        let encoded = String::from_utf8(line_text(sent.last()).to_vec()).unwrap();
+        let encoded = String::from_utf8(line_text(&sent[0]).to_vec()).unwrap();
         for said in [
             format!("Command unrecognized: \"AUTH PLAIN {encoded}\""),
             format!("Unknown: <{}...>", &encoded[..encoded.len() - 3]),
@@ -265,7 +338,7 @@ mod tests {
         /// Whatever the name and the password: each line has one end, and it is its last.
         #[test]
         fn nothing_ends_a_line(user in ".{0,80}", password in proptest::collection::vec(any::<u8>(), 0..80)) {
-            for mechanism in [Mechanism::Plain, Mechanism::Login] {
+            for mechanism in [Mechanism::Plain, Mechanism::Login, Mechanism::External] {
                 for line in text(&lines(mechanism, &user, &password)) {
                     let body = line.strip_suffix("\r\n").unwrap();
                     prop_assert!(body.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' '), "{line}");

@@ -26,6 +26,9 @@ pub enum WireError {
     /// Nothing that follows would be understood either.
     #[error("what came is no SMTP reply: {0}")]
     NoReply(String),
+    /// It said yes, or was about to: no secret of this side's was shown to it.
+    #[error("SCRAM: {0}")]
+    Unproved(&'static str),
 }
 
 impl From<io::Error> for WireError {
@@ -72,6 +75,11 @@ impl Wire<TcpStream> {
 impl Wire<TlsStream<TcpStream>> {
     pub(crate) fn stream(&self) -> &TlsStream<TcpStream> {
         &self.stream
+    }
+
+    /// What only the two ends of the connection know: RFC 9266 section 2. `None` where the protocol keeps none.
+    pub(crate) fn channel_binding(&self) -> Option<[u8; 32]> {
+        self.stream.get_ref().1.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
     }
 
     pub(crate) fn erased(self) -> Wire {

@@ -8,6 +8,7 @@ use protocol::{Envelope, Recipient};
 use tokio::time::Instant;
 
 use crate::error::DeliveryError;
+use crate::login::Login;
 use crate::means::Means;
 use crate::origin::Origin;
 use crate::outcome::Outcome;
@@ -34,6 +35,7 @@ struct Route {
     max_connections: usize,
     max_recipients: usize,
     timeouts: Timeouts,
+    login: Option<Login>,
 }
 
 #[derive(Debug)]
@@ -79,9 +81,9 @@ impl Courier {
         let mut routes = Vec::new();
         for settings in settings {
             check(settings, &mut errors);
-            match RouteTls::of_route(settings, means) {
-                Ok(tls) => routes.push(Route::new(settings, tls, &hostname)),
-                Err(error) => errors.push(error),
+            match (RouteTls::of_route(settings, means), Login::of(settings)) {
+                (Ok(tls), Ok(login)) => routes.push(Route::new(settings, tls, login, &hostname)),
+                (tls, login) => errors.extend([tls.err(), login.err()].into_iter().flatten()),
             }
         }
         if errors.is_empty() { Ok(Self { routes: routes.into(), counts: Arc::default() }) } else { Err(errors) }
@@ -187,7 +189,7 @@ fn check(settings: &RouteSettings, errors: &mut Vec<DeliveryError>) {
 }
 
 impl Route {
-    fn new(settings: &RouteSettings, tls: RouteTls, hostname: &Arc<str>) -> Self {
+    fn new(settings: &RouteSettings, tls: RouteTls, login: Option<Login>, hostname: &Arc<str>) -> Self {
         let hop = |host: &Host| NextHop {
             opener: Opener {
                 host: host.clone(),
@@ -208,6 +210,7 @@ impl Route {
             max_connections: size(*settings.max_connections.get_ref()),
             max_recipients: size(*settings.max_recipients.get_ref()),
             timeouts: settings.timeouts.clone(),
+            login,
         }
     }
 }
@@ -283,6 +286,13 @@ impl Visit<'_> {
         let mut connection = opener.open(self.deadline).await?;
         plan.check(&opener.host, &mut connection).await?;
         self.counts.connections.fetch_add(1, Ordering::Relaxed);
+        if let Some(login) = &self.route.login {
+            let logged_in = login.run(&mut connection, &self.hop.opener.host, self.route.timeouts.command).await;
+            if let Err(cause) = logged_in {
+                tokio::spawn(connection.quit());
+                return Err(cause);
+            }
+        }
         Ok(connection)
     }
 

@@ -56,6 +56,14 @@ pub enum DeliveryError {
     /// `implicit_tls` beside a TLS mode that can do without TLS.
     #[error("implicit_tls needs tls = \"require\" or \"verify\"")]
     ImplicitTls(Range<usize>),
+    /// `auth` that cannot be used, or must not.
+    #[error("auth: {why}")]
+    Auth {
+        /// Why not.
+        why: String,
+        /// Where it stands.
+        span: Range<usize>,
+    },
     /// The file of `ca` names no authority.
     #[error("{error}")]
     Ca {
@@ -87,6 +95,7 @@ impl DeliveryError {
             | Self::UnusedCertificate(span)
             | Self::ClientCertificate { span, .. }
             | Self::ImplicitTls(span)
+            | Self::Auth { span, .. }
             | Self::Ca { span, .. } => Some(span.clone()),
             Self::Authorities(_) | Self::Setup(_) => None,
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::{Dialect, Host};
+use client::{Dialect, Host, Mechanism};
 use protocol::{Domain, MailPattern};
 use serde::Deserialize;
 use serde_spanned::Spanned;
@@ -48,6 +48,9 @@ pub struct RouteSettings {
     /// What is shown to a next hop that asks for a certificate.
     #[serde(default)]
     pub client_certificate: Option<Spanned<ClientCertificate>>,
+    /// Who the gateway is there; nobody when absent.
+    #[serde(default)]
+    pub auth: Option<Spanned<AuthSettings>>,
     /// Most connections to this route at a time.
     #[serde(default = "default_connections")]
     pub max_connections: Spanned<u32>,
@@ -93,6 +96,24 @@ fn default_recipients() -> Spanned<u32> {
 
 fn default_keep_open() -> Duration {
     Duration::from_secs(5)
+}
+
+/// `auth` of a route: AUTH towards its hosts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSettings {
+    /// The user name there. With EXTERNAL alone it may be left out: the certificate says it.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// A file with the password, and nothing else.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// What may be used, best first: all that prove a password; without a password, EXTERNAL.
+    #[serde(default)]
+    pub mechanisms: Option<Vec<Mechanism>>,
+    /// The password may go to a host of which nobody knows that it is the right one.
+    #[serde(default)]
+    pub to_anybody: bool,
 }
 
 /// How long each step of an attempt may take. The SMTP ones are the minimums of RFC 5321 section 4.5.3.2.

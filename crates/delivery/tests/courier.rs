@@ -66,6 +66,40 @@ fn routes_by_who_sends_and_where_it_came_in() {
 }
 
 #[test]
+fn a_password_goes_to_whom_it_is_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, empty) = (folder.path().join("password"), folder.path().join("empty"));
+    std::fs::write(&file, "hunter2\n").unwrap();
+    std::fs::write(&empty, "\n").unwrap();
+    let secret = format!("username = 'bob', password_file = '{}'", file.display());
+    let table = [
+        ("hosts = ['127.0.0.1', 'localhost']\ntls = 'none'", secret.clone(), ""),
+        ("hosts = ['a']\nca = 'CA'", secret.clone(), ""),
+        ("hosts = ['a']\ntls = 'require'", "mechanisms = ['EXTERNAL']".to_owned(), ""),
+        ("hosts = ['a']\ntls = 'require'", format!("{secret}, to_anybody = true"), ""),
+        ("hosts = ['a']\ntls = 'require'", secret.clone(), "whoever answers"),
+        ("hosts = ['localhost', 'a']\ntls = 'may'", secret.clone(), "whoever answers"),
+        ("hosts = ['localhost']\ntls = 'none'", format!("{secret}, mechanisms = ['EXTERNAL']"), "has no password_file"),
+        ("hosts = ['localhost']\ntls = 'none'", "mechanisms = ['PLAIN']".to_owned(), "need username and password_file"),
+        ("hosts = ['localhost']\ntls = 'none'", format!("{secret}, mechanisms = []"), "no mechanism is left"),
+        ("hosts = ['localhost']\ntls = 'none'", secret.replace("bob", ""), "needs a username"),
+        (
+            "hosts = ['localhost']\ntls = 'none'",
+            secret.replace(file.to_str().unwrap(), empty.to_str().unwrap()),
+            "there is no password in it",
+        ),
+    ];
+    let pki = demo::Pki::create(folder.path()).unwrap();
+    for (route, auth, expected) in table {
+        let route = route.replace("CA", pki.path("ca.pem").to_str().unwrap());
+        let built = build(&format!("[[route]]\ndomains = ['*']\n{route}\nauth = {{ {auth} }}\n"));
+        let found = built.err().map(|errors| errors[0].to_string()).unwrap_or_default();
+        assert_eq!(found.is_empty(), expected.is_empty(), "{route} {auth}: {found}");
+        assert!(found.contains(expected) && !found.contains("hunter2"), "{found}");
+    }
+}
+
+#[test]
 fn all_mistakes_with_their_places() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty.pem");

@@ -11,7 +11,7 @@ use serde_spanned::Spanned;
 
 use crate::account::STATE_ATTRIBUTES;
 use crate::error::Error;
-use crate::ldap::connector::{Connector, Identity, Refused, read_secret};
+use crate::ldap::connector::{Connector, Identity, Refused};
 use crate::ldap::message::Depth;
 use crate::ldap::pool::Pool;
 use crate::ldap::schema::Wanted;
@@ -187,7 +187,7 @@ impl Plan<'_> {
                         "it is empty: write bind = \"anonymous\" if that is meant",
                     ));
                 }
-                read_secret(file.get_ref()).map_err(|why| self.wrong("bind_password_file", file.span(), why))?;
+                secret::read(file.get_ref()).map_err(|why| self.wrong("bind_password_file", file.span(), why))?;
                 Ok(Identity::Simple { name: name.get_ref().clone(), password_file: file.get_ref().clone() })
             }
         }

@@ -42,7 +42,7 @@ pub use ldap::server::{ServerDown, ServerHealth};
 pub use ldap_directory::{Listed, Walk};
 pub use password::{Password, hash_password};
 pub use people_file::{PeopleFile, Reload};
-pub use scram::{ScramMatch, ScramVerifier, saslprep};
+pub use scram::{ScramMatch, ScramVerifier};
 pub use server_url::{ServerUrl, ServerUrlError};
 pub use settings::{
     Attribute, Attributes, Bind, CacheSettings, CertificateQuery, ClientCertificate, Kind, Method, Order,

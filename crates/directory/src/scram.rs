@@ -6,9 +6,10 @@ use std::num::NonZeroU32;
 use std::sync::LazyLock;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::{digest, hmac, pbkdf2};
+use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use secret::scram::{ITERATIONS, KEY, Key, Keys, is_proved, saslprep, signature};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -21,12 +22,6 @@ use crate::tokens::Tokens;
 
 /// The name before the verifier, as PostgreSQL and RFC 5803 write it.
 const SCHEME: &str = "SCRAM-SHA-256";
-/// Octets of each key.
-const KEY: usize = digest::SHA256_OUTPUT_LEN;
-/// RFC 7677 section 4: no less.
-const MIN_ITERATIONS: u32 = 4096;
-/// A second or so: what a PLAIN login may be made to take.
-const MAX_ITERATIONS: u32 = 1_000_000;
 /// Octets of a salt that is made here, as PostgreSQL's are.
 const OWN_SALT: usize = 16;
 const MAX_SALT: usize = 64;
@@ -36,8 +31,8 @@ const MAX_SALT: usize = 64;
 pub struct ScramVerifier {
     shape: ScramShape,
     salt: Vec<u8>,
-    stored_key: [u8; KEY],
-    server_key: [u8; KEY],
+    stored_key: Key,
+    server_key: Key,
 }
 
 /// What SCRAM needs of a user, before the client proves anything.
@@ -78,7 +73,7 @@ impl ScramVerifier {
         if password.is_empty() {
             return fail("the password is empty");
         }
-        if !(MIN_ITERATIONS..=MAX_ITERATIONS).contains(&iterations.get()) {
+        if !ITERATIONS.contains(&iterations.get()) {
             return fail("SCRAM takes 4096 to 1000000 iterations");
         }
         let Ok(prepared) =
@@ -95,11 +90,9 @@ impl ScramVerifier {
 
     /// RFC 5802 section 3.
     fn derived(password: &[u8], salt: Vec<u8>, iterations: NonZeroU32) -> Self {
-        let mut salted = Zeroizing::new([0; KEY]);
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, password, salted.as_mut());
-        let client_key = Zeroizing::new(mac(salted.as_ref(), b"Client Key"));
+        let keys = Keys::derive(password, &salt, iterations);
         let shape = ScramShape { iterations, salt_length: salt.len() };
-        Self { shape, stored_key: sha256(client_key.as_ref()), server_key: mac(salted.as_ref(), b"Server Key"), salt }
+        Self { shape, stored_key: keys.stored(), server_key: keys.server(), salt }
     }
 
     /// Reads `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, as PostgreSQL and RFC 5803 write it, or Dovecot's
@@ -118,14 +111,14 @@ impl ScramVerifier {
         else {
             return Err(SHAPE);
         };
-        let key = |text: &str| BASE64.decode(text).ok().and_then(|octets| <[u8; KEY]>::try_from(octets).ok());
+        let key = |text: &str| BASE64.decode(text).ok().and_then(|octets| Key::try_from(octets).ok());
         let (stored_key, server_key) = (key(stored_key).ok_or(SHAPE)?, key(server_key).ok_or(SHAPE)?);
         let salt = BASE64.decode(salt).map_err(|_| SHAPE)?;
         let iterations: NonZeroU32 = iterations.parse().map_err(|_| SHAPE)?;
         if salt.is_empty() || salt.len() > MAX_SALT {
             return Err("the verifier's salt has 1 to 64 octets");
         }
-        if !(MIN_ITERATIONS..=MAX_ITERATIONS).contains(&iterations.get()) {
+        if !ITERATIONS.contains(&iterations.get()) {
             return Err("the verifier's iterations are 4096 (RFC 7677 section 4) to 1000000");
         }
         let shape = ScramShape { iterations, salt_length: salt.len() };
@@ -163,17 +156,12 @@ impl ScramVerifier {
 
     /// Whether the client that sent this proof over `auth_message` knows the password (RFC 5802 section 3).
     pub fn is_proved(&self, auth_message: &[u8], proof: &[u8]) -> bool {
-        let signature = mac(&self.stored_key, auth_message);
-        let Ok(proof) = <[u8; KEY]>::try_from(proof) else { return false };
-        let mut client_key = Zeroizing::new([0; KEY]);
-        let pairs = signature.iter().zip(proof);
-        client_key.iter_mut().zip(pairs).for_each(|(octet, (signed, sent))| *octet = signed ^ sent);
-        sha256(client_key.as_ref()).ct_eq(&self.stored_key).into()
+        is_proved(&self.stored_key, auth_message, proof)
     }
 
     /// By which the client sees that the server has its verifier: for whom has proved to know the password.
-    pub fn server_signature(&self, auth_message: &[u8]) -> [u8; KEY] {
-        mac(&self.server_key, auth_message)
+    pub fn server_signature(&self, auth_message: &[u8]) -> Key {
+        signature(&self.server_key, auth_message)
     }
 
     /// Whether it was made of this password. Takes its time: for a thread that may.
@@ -223,18 +211,8 @@ impl fmt::Debug for ScramVerifier {
     }
 }
 
-/// RFC 4013: user names and passwords in the one form that both sides of SCRAM compute with; `None` for what it forbids.
-pub fn saslprep(text: &str) -> Option<String> {
-    stringprep::saslprep(text).ok().map(std::borrow::Cow::into_owned)
-}
-
-fn mac(key: &[u8], message: &[u8]) -> [u8; KEY] {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
-    <[u8; KEY]>::try_from(tag.as_ref()).unwrap_or([0; KEY])
-}
-
-fn sha256(octets: &[u8]) -> [u8; KEY] {
-    <[u8; KEY]>::try_from(digest::digest(&digest::SHA256, octets).as_ref()).unwrap_or([0; KEY])
+fn sha256(octets: &[u8]) -> Key {
+    Key::try_from(digest::digest(&digest::SHA256, octets).as_ref()).unwrap_or([0; KEY])
 }
 
 #[cfg(test)]

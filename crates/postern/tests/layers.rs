@@ -9,19 +9,20 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate with the crates it may import, top-down: every one of them stands below it in this table.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("postern", &["session", "spool", "delivery", "policy", "auth", "directory", "dns", "pki", "demo", "protocol"]),
     ("session", &["policy", "auth", "spool", "delivery", "directory", "dns", "pki", "protocol"]),
     ("spool", &["delivery", "policy", "protocol"]),
-    ("delivery", &["client", "dns", "pki", "protocol"]),
+    ("delivery", &["client", "dns", "pki", "protocol", "secret"]),
     ("policy", &["auth", "pki", "protocol"]),
-    ("auth", &["client", "pki", "directory", "protocol"]),
-    ("client", &["protocol"]),
-    ("directory", &[]),
+    ("auth", &["client", "pki", "directory", "protocol", "secret"]),
+    ("client", &["protocol", "secret"]),
+    ("directory", &["secret"]),
     ("dns", &[]),
     ("pki", &[]),
     ("demo", &["protocol"]),
     ("protocol", &[]),
+    ("secret", &[]),
 ];
 
 fn root() -> PathBuf {

@@ -126,7 +126,7 @@ impl Server {
             }
             match connection.command(b"NOOP\r\n", limit).await {
                 Ok(reply) if reply.code() == 250 && connection.is_quiet() => {
-                    if let Some(mechanism) = Mechanism::of(&connection.extensions) {
+                    if let Some(mechanism) = Mechanism::first_of(&Mechanism::SENDING, &connection.extensions) {
                         return Ok((connection, mechanism));
                     }
                 }
@@ -144,7 +144,7 @@ impl Server {
             let failure = Failure { why: what(&cause), mend: mend(&cause) };
             if fair { self.fail(failure) } else { failure }
         })?;
-        let Some(mechanism) = Mechanism::of(&connection.extensions) else {
+        let Some(mechanism) = Mechanism::first_of(&Mechanism::SENDING, &connection.extensions) else {
             let offered = connection.extensions.auth.join(" ");
             tokio::spawn(connection.quit());
             let why = match offered.is_empty() {

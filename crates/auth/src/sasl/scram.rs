@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use directory::{PasswordMatch, ScramMatch, WrongPassword, saslprep};
+use directory::{PasswordMatch, ScramMatch, WrongPassword};
+use secret::scram::saslprep;
 
 use super::{ChannelBinding, Credentials, SaslError};
 use crate::rules::Mechanism;

@@ -11,7 +11,6 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use zeroize::Zeroizing;
 
 use crate::ldap::ber::message_length;
 use crate::ldap::connection::Connection;
@@ -22,8 +21,6 @@ use crate::server_url::ServerUrl;
 const MAX_GREETING: usize = 16 * 1024;
 /// An idle connection through a firewall is kept in its tables by this.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// Octets of a file with a password.
-const MAX_SECRET: usize = 4096;
 
 /// How long a server is not shown a password again that it found wrong. Directories lock accounts after a few of these
 /// within a quarter of an hour, and the gateway's own is one.
@@ -108,7 +105,7 @@ impl Connector {
             Identity::External => (external_bind(), None),
             Identity::Simple { name, password_file } => {
                 let path = password_file.clone();
-                let secret = tokio::task::spawn_blocking(move || read_secret(&path)).await;
+                let secret = tokio::task::spawn_blocking(move || secret::read(&path)).await;
                 let secret = secret.map_err(|error| error.to_string())??;
                 self.refused.admits(&secret)?;
                 (simple_bind(name, &secret), Some(secret))
@@ -123,24 +120,6 @@ impl Connector {
             0 => Ok(connection),
             _ => Err(format!("the gateway's own bind: {}", ended.told())),
         }
-    }
-}
-
-/// The content of a password file, without the newline at its end. An empty one would make the bind an anonymous one
-/// (RFC 4513 section 5.1.2).
-pub(crate) fn read_secret(path: &std::path::Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    use std::io::Read as _;
-    let told = |error: std::io::Error| format!("{}: {error}", path.display());
-    let mut secret = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
-    let file = std::fs::File::open(path).map_err(told)?;
-    file.take(MAX_SECRET as u64 + 1).read_to_end(&mut secret).map_err(told)?;
-    while secret.last().is_some_and(|octet| matches!(octet, b'\n' | b'\r')) {
-        secret.pop();
-    }
-    match secret.len() {
-        0 => Err(format!("{}: there is no password in it", path.display())),
-        length if length > MAX_SECRET => Err(format!("{}: longer than a password", path.display())),
-        _ => Ok(secret),
     }
 }
 

@@ -67,6 +67,7 @@ fn its_commented_settings_exist_and_are_the_defaults() {
     ];
     let examples = [
         "#client_certificate",
+        "#auth = ",
         "#scram_attribute",
         "#introspection",
         "#allowance",
