@@ -99,6 +99,21 @@ async fn how_to_4_by_client_address() {
     }
 }
 
+/// What clients are known to do, from public reports: each dialogue says where.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_as_they_are() {
+    let world = world().await;
+    let google = demo::Ca::new("GTS CA").unwrap().issue(&demo::Template::server()).unwrap();
+    world.keep("google", &google);
+    let gateway = world.start(&at_home(include_str!("clients/postern.toml")));
+    dialogues::play_all("t03_authentication/clients", &world, &gateway).await;
+    for (subject, user) in [("without AUTH", "alice"), ("EXTERNAL, another", "alice"), ("Gmail", "alice")] {
+        let delivered = world.delivered(&format!("Subject: clients, {subject}\r\n")).await;
+        let expected = format!("mail.example.mil; auth=pass smtp.auth={user}");
+        assert_eq!(delivered.field("Authentication-Results"), expected);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_of_policies() {
     let (world, gateway) = how_to("policies", include_str!("policies/postern.toml")).await;

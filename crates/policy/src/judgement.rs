@@ -215,3 +215,29 @@ impl fmt::Display for Effect {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4954 section 4: names without regard to case.
+    #[test]
+    fn a_mechanism_is_served_where_it_is_offered() {
+        let offer = AuthOffer::Mechanisms(vec![Mechanism::External, Mechanism::Plain]);
+        for (name, expected) in [
+            ("PLAIN", Ok(Mechanism::Plain)),
+            ("plain", Ok(Mechanism::Plain)),
+            ("EXTERNAL", Ok(Mechanism::External)),
+            ("LOGIN", Err(Refusal::MechanismNotOffered)),
+            ("CRAM-MD5", Err(Refusal::MechanismNotOffered)),
+            ("", Err(Refusal::MechanismNotOffered)),
+        ] {
+            assert_eq!(offer.mechanism(name), expected, "{name:?}");
+        }
+        // The judgement of the exchange says whether EXTERNAL is refused for good or for now.
+        let passwords = AuthOffer::Mechanisms(vec![Mechanism::Plain]);
+        assert_eq!(passwords.mechanism("EXTERNAL"), Ok(Mechanism::External));
+        let refused = AuthOffer::Refused(Refusal::EncryptionRequired);
+        assert_eq!(refused.mechanism("PLAIN"), Err(Refusal::EncryptionRequired));
+    }
+}
