@@ -8,15 +8,9 @@ use std::process;
 /// As a shell sees a command that SIGPIPE ended.
 const NOBODY_READS: i32 = 128 + 13;
 
-/// Nobody who would read the rest is left: the command ends.
+/// Ends the command where nobody is left who would read the rest.
 pub(crate) fn out(text: fmt::Arguments<'_>) {
-    if let Err(error) = io::stdout().write_fmt(text) {
-        fail(&error);
-    }
-}
-
-/// Ends the command on an output that takes no more.
-pub(crate) fn fail(error: &io::Error) -> ! {
+    let Err(error) = io::stdout().write_fmt(text) else { return };
     if error.kind() == ErrorKind::BrokenPipe {
         process::exit(NOBODY_READS);
     }
