@@ -1,15 +1,15 @@
-//! How fast the spool is beside the floor of the machine, and what a long queue costs.
+//! How fast the spool is beside the floor of the machine.
 //!
 //! ```text
-//! cargo run --release -p postern-spool --example spool_speed -- commit FOLDER [WRITERS] [SECONDS]
-//! cargo run --release -p postern-spool --example spool_speed -- queue FOLDER [MESSAGES] [OCTETS]
+//! cargo run --release -p postern-spool --example spool_speed -- FOLDER [WRITERS] [SECONDS]
 //! ```
 //!
-//! `commit` takes messages of 10 kB from so many writers at a time, and then does the floor the same way: one thread
-//! that appends what is waiting to one file and calls fdatasync. `queue` fills a spool, opens it again, and says how
-//! long that takes and how much memory the process has for each message.
+//! It takes messages of 10 kB from so many writers at a time, and then does the floor the same way: one thread that
+//! appends what is waiting to one file and calls fdatasync.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
 
 use std::fs::File;
 use std::io::Write;
@@ -18,12 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use auth::{Attempt, CertificateFact, Facts, ProfileRules, Transport};
-use policy::{MailFlowPolicy, Permit, PolicySettings};
-use postern_spool::{Settings, Spool};
-use protocol::header::HeaderSection;
-use protocol::{Body, Domain, Envelope, Mailbox, Recipient, ReversePath};
 use tokio::sync::{mpsc, oneshot};
+
+use common::{accept, open, permit};
 
 const MESSAGE: usize = 10 * 1024;
 
@@ -31,48 +28,10 @@ const MESSAGE: usize = 10 * 1024;
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default: usize| arguments.get(at).map_or(default, |text| text.parse().expect("a number"));
-    match (arguments.first().map(String::as_str), arguments.get(1)) {
-        (Some("commit"), Some(folder)) => commit(Path::new(folder), number(2, 64), number(3, 5)).await,
-        (Some("queue"), Some(folder)) => queue(Path::new(folder), number(2, 1_000_000), number(3, 1024)).await,
-        _ => eprintln!("spool_speed commit FOLDER [WRITERS] [SECONDS] | queue FOLDER [MESSAGES] [OCTETS]"),
+    match arguments.first() {
+        Some(folder) => commit(Path::new(folder), number(1, 64), number(2, 5)).await,
+        None => eprintln!("spool_speed FOLDER [WRITERS] [SECONDS]"),
     }
-}
-
-/// The permit of a client whom the policy lets in without a name.
-fn permit() -> Permit {
-    let settings = "access = 'relay'\ntls = 'off'\nsmtp_auth = 'off'\nsender = 'any'";
-    let settings: PolicySettings = toml::from_str(settings).expect("a policy");
-    let policy = MailFlowPolicy::new("bench", &settings, |_, problem| panic!("{problem}"));
-    let profile = ProfileRules { certificate: None, password: None, recheck_after: Duration::from_secs(300) };
-    let facts =
-        Facts { transport: Transport::Plain, certificate: CertificateFact::NotRequested, attempt: Attempt::None };
-    let clearance = policy::judge(&facts, &policy, &profile).mail.expect("anybody may send");
-    clearance.permit(ReversePath::Null).expect("from nobody")
-}
-
-fn envelope() -> Envelope {
-    let mailbox = |text: &str| Mailbox::parse(text).unwrap();
-    Envelope {
-        reverse_path: ReversePath::Mailbox(mailbox("alice@example.org")),
-        recipients: vec![Recipient { mailbox: mailbox("bob@example.net"), notify: None, original: None }],
-        body: Body::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-    }
-}
-
-async fn open(folder: &Path) -> Spool {
-    let hostname = Domain::parse("gateway.example.org").unwrap();
-    let (spool, report) = Spool::open(&Settings::default(), folder, &hostname).await.unwrap();
-    report.problems.iter().for_each(|problem| println!("PROBLEM: {problem}"));
-    spool
-}
-
-async fn accept(spool: &Spool, permit: &Permit, text: &[u8]) {
-    let mut transaction = spool.begin(permit, "submission", "office", envelope());
-    transaction.write(text).await.unwrap();
-    transaction.commit(&permit.authorize(&HeaderSection::default()).expect("by nobody")).await.unwrap();
 }
 
 async fn commit(folder: &Path, writers: usize, seconds: usize) {
@@ -164,42 +123,4 @@ where
         count += task.await.unwrap();
     }
     f64::from(count) / start.elapsed().as_secs_f64()
-}
-
-/// Octets of memory the process has.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-}
-
-async fn queue(folder: &Path, messages: usize, octets: usize) {
-    if !folder.join("spool").exists() {
-        let spool = open(folder).await;
-        let start = Instant::now();
-        let (permit, text): (Arc<Permit>, Arc<[u8]>) = (Arc::new(permit()), vec![b'x'; octets].into());
-        let tasks: Vec<_> = (0..100)
-            .map(|_| {
-                let (spool, permit, text) = (spool.clone(), permit.clone(), text.clone());
-                tokio::spawn(async move {
-                    for _ in 0..messages / 100 {
-                        accept(&spool, &permit, &text).await;
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-        println!("filled with {} messages in {:.1?}; now run it again", spool.len(), start.elapsed());
-        spool.close().await;
-        return;
-    }
-    let before = resident();
-    let start = Instant::now();
-    let spool = open(folder).await;
-    let (opened, memory) = (start.elapsed(), resident() - before);
-    let count = spool.len() as u64;
-    println!("{count} messages: opened in {opened:.1?}, {} octets of memory each", memory / count);
-    spool.close().await;
 }
