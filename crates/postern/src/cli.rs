@@ -63,6 +63,9 @@ pub(crate) enum Command {
     ///
     /// Asks the running gateway; where there is none, reads what the last one counted.
     Report(ReportArguments),
+    /// Look after the spool itself, whatever waits in it.
+    #[command(subcommand)]
+    Spool(SpoolCommand),
     /// Make a password hash (Argon2id) for a people file, or a SCRAM verifier.
     ///
     /// The password is asked for on a terminal, and read as one line from standard input elsewhere.
@@ -88,6 +91,25 @@ pub(crate) struct PasswordForm {
     /// How dear a guess at the verifier is, and a login to the client: 4096 to 1000000.
     #[arg(long, value_name = "NUMBER", requires = "scram", default_value_t = directory::ScramVerifier::ITERATIONS)]
     pub(crate) iterations: std::num::NonZeroU32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpoolCommand {
+    /// Check every record and every message in the spool, and name what is damaged.
+    ///
+    /// Reads everything and changes nothing. Beside a running gateway it checks what was there when it began.
+    ///
+    /// Exits with 0 when all is as it was written, with 2 when something is damaged, with 1 when it cannot be read.
+    Verify(SpoolVerify),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpoolVerify {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The gateway's state folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR", conflicts_with = "config", value_hint = ValueHint::DirPath)]
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,6 +11,7 @@ mod certificate;
 mod directory_command;
 mod crl;
 mod report_command;
+mod spool_command;
 mod session_log;
 mod run;
 mod small_commands;
@@ -22,6 +23,7 @@ mod forwards;
 mod stapling;
 mod statistics_file;
 mod table;
+mod progress;
 mod logging;
 mod config;
 mod cli;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Crl(command) => crl::crl(&command),
         Command::Directory(command) => directory_command::directory(&command),
         Command::Report(arguments) => report_command::report(&arguments),
+        Command::Spool(command) => spool_command::spool(&command),
         Command::Password(form) => small_commands::password(&form),
         Command::Completions { shell } => small_commands::completions(shell),
         Command::Manual { dir } => small_commands::manual(&dir),

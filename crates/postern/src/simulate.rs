@@ -1,20 +1,18 @@
 //! `postern simulate`: yesterday's sessions under tomorrow's configuration; those that would change.
 
 use std::collections::HashMap;
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use auth::{Attempt, CertificateFact, PasswordFact, QueryFact};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use session::{Counting, Event, Exchange, Hours, Need, Record, Replay, Told, Turn};
 
 use crate::cli::Simulate;
 use crate::config::Configuration;
 use crate::explain::rules;
+use crate::progress;
 use crate::run;
 use crate::session_log::SessionLog;
 use crate::table::table;
@@ -106,7 +104,7 @@ impl<'c> Simulation<'c> {
 
     async fn run(&mut self, logs: Vec<(&Path, SessionLog)>) -> Result<(), String> {
         for (file, mut log) in logs {
-            let bar = progress(log.length);
+            let bar = progress::octets(log.length);
             let told = |error: std::io::Error| format!("{}: {error}", file.display());
             while let Some(read) = log.next_session().map_err(told)? {
                 bar.set_position(log.position());
@@ -266,20 +264,6 @@ impl<'c> Simulation<'c> {
             println!("{} more could not be read; the first: {why}", self.unreadable);
         }
     }
-}
-
-fn progress(length: Option<u64>) -> ProgressBar {
-    let hidden = !std::io::stderr().is_terminal();
-    let bar = match length {
-        Some(length) => ProgressBar::new(length),
-        None => ProgressBar::new_spinner(),
-    };
-    bar.set_draw_target(if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(4) });
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {binary_bytes} of {binary_total_bytes}, {eta}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(250));
-    bar
 }
 
 fn need(replay: &Replay<'_, '_>) -> Option<Need> {

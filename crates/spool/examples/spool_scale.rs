@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use delivery::{Courier, RouteSettings};
-use postern_spool::Spool;
+use postern_spool::{Finding, Spool};
 use protocol::Domain;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -221,4 +221,13 @@ async fn take_everything(stream: TcpStream) {
     }
 }
 
-fn verify(_folder: &Path) {}
+fn verify(folder: &Path) {
+    let began = Instant::now();
+    let tell = |finding| {
+        if let Finding::Damage(damage) = finding {
+            println!("DAMAGED: {damage}");
+        }
+    };
+    let found = postern_spool::verify(folder, tell).unwrap();
+    println!("verified in {:.2?}, {} MB of memory: {found:?}", began.elapsed(), resident() / 1_000_000);
+}

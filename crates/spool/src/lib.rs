@@ -25,8 +25,8 @@ pub use error::SpoolError;
 pub use id::{MessageId, NotAnId};
 pub use settings::Settings;
 pub use shared::Counters;
-pub use spool::Spool;
-pub use store::{Problem, RecoveryReport};
+pub use spool::{Spool, verify};
+pub use store::{Damage, Finding, Problem, RecoveryReport, Verification};
 pub use transaction::Transaction;
 
 #[cfg(test)]

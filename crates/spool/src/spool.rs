@@ -14,7 +14,7 @@ use crate::error::SpoolError;
 use crate::run;
 use crate::settings::Settings;
 use crate::shared::{Counters, Counts, Shared};
-use crate::store::{self, RecoveryReport, Store, Tuning};
+use crate::store::{self, Finding, RecoveryReport, Store, Tuning, Verification};
 use crate::transaction::Transaction;
 
 /// Accepted mail until it is delivered. Cheap to clone.
@@ -110,4 +110,13 @@ impl Spool {
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
+}
+
+/// Checks every record and every message in `state_dir/spool`, and says what is damaged, and how far it is, as it goes.
+/// It changes nothing, and may run beside the gateway. Blocks.
+///
+/// # Errors
+/// When there is no spool, it cannot be read, or it was written by a later version. Damage is none: it is told.
+pub fn verify(state_dir: &Path, mut tell: impl FnMut(Finding)) -> Result<Verification, SpoolError> {
+    store::verify(&state_dir.join("spool"), &mut tell)
 }

@@ -7,6 +7,7 @@
 //! STATE/spool/quarantine/   what is damaged
 //! ```
 
+mod verify;
 mod recovery;
 mod cleaner;
 mod writer;
@@ -38,6 +39,7 @@ pub(crate) use job::{Change, Due, NewMessage, Piece, Write};
 pub use recovery::{Problem, RecoveryReport};
 pub(crate) use segment::ReadError;
 pub(crate) use source::{Loaded, Source};
+pub use verify::{Damage, Finding, Verification};
 
 use crate::error::SpoolError;
 use crate::id::{Ids, MessageId};
@@ -195,6 +197,11 @@ impl Store {
             tracing::error!("the spool's threads could not be waited for");
         }
     }
+}
+
+/// Checks everything in the store in a folder, which it only reads. Blocks.
+pub(crate) fn verify(folder: &Path, tell: &mut dyn FnMut(Finding)) -> Result<Verification, SpoolError> {
+    verify::verify(&folder.join("log"), tell)
 }
 
 /// Runs what waits for the disk away from the async threads.

@@ -15,7 +15,9 @@ use super::contents::{Contents, Item as Told};
 use super::index::{Entry, Index};
 use super::job::Due;
 use super::quarantine::Quarantine;
-use super::record::{Accepted, HeaderError, Kind, Place, RecordHeader, SEGMENT_HEADER, SegmentHeader, VERSION};
+use super::record::{
+    Accepted, HeaderError, Kind, Place, RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader, VERSION,
+};
 use super::scan::{Item, Payload, Scan};
 use super::segment::{self, ReadError, Segment};
 use crate::clock::Millis;
@@ -111,6 +113,26 @@ pub(crate) fn recover(log: &Path, quarantine: &Quarantine, index: &Index) -> Res
         contents,
         last_id,
     })
+}
+
+/// Whether octets at the end of the log that are no record are of a write that was under way: a piece of a record, or the
+/// zeros of a file that had grown before its content came.
+pub(crate) fn is_torn(segment: &Segment, from: u64, to: u64, cut: bool) -> io::Result<bool> {
+    if cut || to.saturating_sub(from) < RECORD_HEADER as u64 {
+        return Ok(true);
+    }
+    let mut octets = vec![0; 64 * 1024];
+    let mut at = from;
+    while at < to {
+        let length = usize::try_from(to - at).unwrap_or(usize::MAX).min(octets.len());
+        octets.truncate(length);
+        segment.file.read_exact_at(&mut octets, at)?;
+        if octets.iter().any(|&octet| octet != 0) {
+            return Ok(false);
+        }
+        at += length as u64;
+    }
+    Ok(true)
 }
 
 enum SpoolErrorOr {
@@ -395,8 +417,7 @@ impl Recovery<'_> {
             self.report.torn_octets += to - from;
             self.lengths.insert(segment.number, from);
             self.index.set_length(segment.number, from);
-            let header = octets.len() < super::record::RECORD_HEADER;
-            if cut || header || octets.iter().all(|&octet| octet == 0) {
+            if is_torn(segment, from, to, cut)? {
                 return Ok(());
             }
         }

@@ -5,7 +5,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::record::{Kind, MAX_PAYLOAD, Place, RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader};
+use super::record::{
+    HeaderError, Kind, MAX_PAYLOAD, Place, RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader,
+};
 
 const SUFFIX: &str = ".log";
 
@@ -60,12 +62,16 @@ pub(crate) struct Segment {
 
 impl Segment {
     pub(crate) fn open(folder: &Path, number: u32) -> Result<Self, ReadError> {
+        let damaged = |_| ReadError::Damaged(format!("segment {number} has a damaged header"));
+        Self::open_any(folder, number)?.map_err(damaged)
+    }
+
+    /// The same, with the trouble there is with its header.
+    pub(crate) fn open_any(folder: &Path, number: u32) -> Result<Result<Self, HeaderError>, ReadError> {
         let file = File::open(path(folder, number))?;
         let mut octets = [0; SEGMENT_HEADER];
         file.read_exact_at(&mut octets, 0)?;
-        let header = SegmentHeader::decode(&octets)
-            .map_err(|_| ReadError::Damaged(format!("segment {number} has a damaged header")))?;
-        Ok(Self { file, number, header })
+        Ok(SegmentHeader::decode(&octets).map(|header| Self { file, number, header }))
     }
 
     /// The record at an offset, checked; the header and the payload.

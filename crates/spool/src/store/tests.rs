@@ -5,6 +5,7 @@ mod faults;
 mod formats;
 mod model;
 mod round_trip;
+mod verify;
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;

@@ -5,7 +5,7 @@ use crate::state::{State, Status};
 use crate::store::segment::Segment;
 
 /// A log as a program of format 1 left it, see its README.md.
-fn format_1() -> PathBuf {
+pub(super) fn format_1() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format-1")
 }
 
