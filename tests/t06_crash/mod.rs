@@ -1,6 +1,9 @@
 //! 250 means durable: the gateway is killed with SIGKILL again and again under load, and every message it acknowledged
 //! is at the next hop in the end. At least once: repeats are counted, and bounded by the attempts that a kill can cut.
 
+mod faults;
+mod verify;
+
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
