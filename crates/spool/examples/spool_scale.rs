@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use delivery::{Courier, RouteSettings};
+use delivery::{Courier, Means, RouteSettings};
 use postern_spool::{Finding, Spool};
 use protocol::Domain;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -117,7 +117,8 @@ async fn run(spool: Spool, port: u16, stop: CancellationToken) {
     let route = format!("domains = ['*']\nhosts = ['127.0.0.1:{port}']\ntls = 'none'\nmax_connections = 20\n");
     let routes: Vec<RouteSettings> = vec![toml::from_str(&route).unwrap()];
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let courier = Courier::new(&routes, &Domain::parse("gateway.example.org").unwrap(), &provider).unwrap();
+    let courier =
+        Courier::new(&routes, &Means::alone(Domain::parse("gateway.example.org").unwrap(), provider)).unwrap();
     spool.run(courier, stop).await;
 }
 

@@ -9,8 +9,9 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::clock::Millis;
 use crate::id::MessageId;
+use crate::shared::Shared;
 use crate::state::State;
-use crate::store::{ReadError, Source, Store};
+use crate::store::{ReadError, Source};
 
 /// A message being worked on.
 #[derive(Debug)]
@@ -38,9 +39,10 @@ pub(crate) struct Progressing {
 
 impl Active {
     /// Reads the message, the first time it is asked.
-    pub(crate) async fn content(&self, store: &Store) -> Result<&Content, ReadError> {
+    pub(crate) async fn content(&self, shared: &Shared) -> Result<&Content, ReadError> {
         let read = || async {
-            let loaded = store.load(self.id).await?;
+            let mut loaded = shared.store.load(self.id).await?;
+            loaded.state.end_waits_beyond(shared.latest());
             let under_way = vec![false; loaded.state.recipients.len()];
             Ok(Content {
                 arrived: loaded.arrived,

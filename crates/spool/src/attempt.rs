@@ -39,7 +39,7 @@ pub(crate) struct Ended {
 impl Attempt {
     /// Delivers to the recipients whose time has come, or takes `given` for what came of it.
     pub(crate) async fn run(self, given: Option<Cause>) -> Ended {
-        let content = match self.active.content(&self.shared.store).await {
+        let content = match self.active.content(&self.shared).await {
             Ok(content) => content,
             Err(error) => return Ended { due: give_way(&self.shared, self.active.id, error).await, unreachable: None },
         };

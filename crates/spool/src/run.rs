@@ -180,7 +180,7 @@ impl Run {
 /// Reads a message and says which ways it is to go now.
 async fn sort(shared: Arc<Shared>, courier: Courier, active: Arc<Active>) -> Event {
     let id = active.id;
-    let content = match active.content(&shared.store).await {
+    let content = match active.content(&shared).await {
         Ok(content) => content,
         Err(error) => return Event::Sorted { id, ways: Vec::new(), later: give_way(&shared, id, error).await },
     };

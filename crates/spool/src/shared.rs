@@ -5,7 +5,7 @@ use protocol::Domain;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis, millis};
 use crate::settings::Settings;
 use crate::store::{Due, Store};
 
@@ -58,6 +58,11 @@ pub struct Counters {
 }
 
 impl Shared {
+    /// No attempt is put off beyond this. A wait may be half as long again as the longest there is.
+    pub(crate) fn latest(&self) -> Millis {
+        self.clock.now().saturating_add(millis(self.settings.max_retry_interval.saturating_mul(2)))
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         let usage = self.store.usage();
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);

@@ -14,7 +14,7 @@ use crate::error::SpoolError;
 use crate::run;
 use crate::settings::Settings;
 use crate::shared::{Counters, Counts, Shared};
-use crate::store::{self, Finding, RecoveryReport, Store, Tuning, Verification};
+use crate::store::{self, Due, Finding, RecoveryReport, Store, Tuning, Verification};
 use crate::transaction::Transaction;
 
 /// Accepted mail until it is delivered. Cheap to clone.
@@ -56,6 +56,12 @@ impl Spool {
             courier: watch::Sender::new(None),
             counts: Counts::default(),
         };
+        let latest = shared.latest();
+        for Due { id, at } in opened.found {
+            // As `State::end_waits_beyond` has it.
+            let at = if at > latest { 0 } else { at };
+            let _ = shared.returns.send(Due { id, at });
+        }
         Ok((Self { shared: Arc::new(shared) }, opened.report))
     }
 

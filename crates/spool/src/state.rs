@@ -75,6 +75,13 @@ impl State {
         Self { recipients: vec![Progress::default(); recipients] }
     }
 
+    /// Whoever was put off beyond this is due now. No wait is that long: the clock has been set back since, over a restart.
+    pub(crate) fn end_waits_beyond(&mut self, latest: Millis) {
+        for progress in self.recipients.iter_mut().filter(|progress| progress.next > latest) {
+            progress.next = 0;
+        }
+    }
+
     /// When the next attempt is due; `None` when every recipient is served or given up.
     pub(crate) fn due(&self) -> Option<Millis> {
         self.pending().map(|(_, progress)| progress.next).min()

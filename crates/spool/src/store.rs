@@ -84,7 +84,9 @@ pub(crate) struct Store {
 pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) report: RecoveryReport,
-    /// Every live message, those found and those to come.
+    /// The live messages that were found.
+    pub(crate) found: Vec<Due>,
+    /// Those to come.
     pub(crate) arrivals: mpsc::UnboundedReceiver<Due>,
     /// For those that are to be among the arrivals again.
     pub(crate) returns: mpsc::UnboundedSender<Due>,
@@ -135,12 +137,9 @@ impl Store {
             start("spool-writer", Box::new(move || writer.run(queue)))?,
             start("spool-cleaner", Box::new(move || cleaner.run(&woken)))?,
         ];
-        for due in recovered.due {
-            let _ = arriving.send(due);
-        }
         let store = Self { log, index, ids, quarantine, jobs, threads: Arc::new(Mutex::new(threads)) };
         store.cancel(recovered.cancel);
-        Ok(Opened { store, report: recovered.report, arrivals, returns: arriving })
+        Ok(Opened { store, report: recovered.report, found: recovered.due, arrivals, returns: arriving })
     }
 
     /// Marks messages Done that recovery has put aside. If that fails, the next start puts them aside again.

@@ -15,7 +15,7 @@ use delivery::MessageSource as _;
 use protocol::{Body, Envelope, Mailbox, Recipient, ReversePath};
 use tempfile::TempDir;
 
-use super::{Change, Faults, Loaded, Opened, ReadError, Store, Tuning, Write};
+use super::{Change, Due, Faults, Loaded, Opened, ReadError, Store, Tuning, Write};
 use crate::clock::Clock;
 use crate::error::SpoolError;
 use crate::id::MessageId;

@@ -71,8 +71,8 @@ async fn what_is_done_stays_done_and_the_state_is_the_newest() {
     bench.reopen().await;
     assert!(matches!(bench.text(done).await, Err(ReadError::Gone)));
     assert_eq!(bench.store().load(kept).await.unwrap().state.recipients[1].attempts, 3);
-    let due = bench.opened.as_mut().unwrap().arrivals.try_recv().unwrap();
-    assert_eq!((due.id, due.at), (kept, 5_000), "the first of its recipients");
+    let found = &bench.opened.as_ref().unwrap().found;
+    assert_eq!(*found, [Due { id: kept, at: 5_000 }], "the first of its recipients");
 }
 
 #[tokio::test]
