@@ -58,7 +58,7 @@ pub struct Counters {
 }
 
 impl Shared {
-    /// No attempt is put off beyond this. A wait may be half as long again as the longest there is.
+    /// No attempt is put off beyond this: the longest wait, and room for what may be added to spread attempts.
     pub(crate) fn latest(&self) -> Millis {
         self.clock.now().saturating_add(millis(self.settings.max_retry_interval.saturating_mul(2)))
     }
