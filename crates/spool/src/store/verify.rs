@@ -172,9 +172,9 @@ impl Verifier<'_> {
         if let Some(before) = gap.filter(|&before| segment::path(self.log, before).exists()) {
             self.damage(None, None, None, format!("the segments between {before} and {number} are missing"));
         }
-        let found = segment::path(self.log, number).metadata().map_err(ReadError::from)?.len();
-        if newest && found < SEGMENT_HEADER as u64 {
-            self.result.unfinished_octets += found;
+        let created = segment::path(self.log, number).metadata().map_err(ReadError::from)?.len();
+        if newest && created < SEGMENT_HEADER as u64 {
+            self.result.unfinished_octets += created;
             return Ok(());
         }
         let segment = Segment::open_any(self.log, number)?.map_err(|error| match error {
@@ -188,6 +188,8 @@ impl Verifier<'_> {
         }
         // Beside a gateway, the newest may have got a successor.
         let next = number.checked_add(1).and_then(|next| Segment::open(self.log, next).ok());
+        // Only now: with a successor, it does not grow any more.
+        let found = segment.file.metadata().map_err(Stopped::Io)?.len();
         let length = next.as_ref().map_or(found, |next| next.header.previous_length);
         if found < length {
             self.damage(Some(number), Some(found), None, format!("its last {} octets are missing", length - found));
