@@ -74,6 +74,8 @@ pub struct Connection {
     pub dialect: Dialect,
     /// For SCRAM-SHA-256-PLUS; `None` in clear text.
     pub(crate) channel_binding: Option<[u8; 32]>,
+    /// When it was made.
+    pub opened: Instant,
     /// How often it has been used so far; its users count.
     pub uses: u32,
     /// It has waited in a pool, and the server may have closed it since.
@@ -167,7 +169,17 @@ impl Opener {
 
     fn connection(&self, wire: Wire, extensions: Extensions, certificates: Vec<CertificateDer<'static>>) -> Connection {
         let (dialect, channel_binding) = (self.dialect, None);
-        Connection { wire, extensions, dialect, channel_binding, uses: 0, kept: false, certificates, verified: false }
+        Connection {
+            wire,
+            extensions,
+            dialect,
+            channel_binding,
+            opened: Instant::now(),
+            uses: 0,
+            kept: false,
+            certificates,
+            verified: false,
+        }
     }
 
     async fn open_tls(&self, connector: &TlsConnector, deadline: Instant, must: bool) -> Result<Connection, Refused> {

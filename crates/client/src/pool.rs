@@ -12,6 +12,7 @@ pub struct Pool {
     idle: Arc<Mutex<Idle>>,
     keep_open: Duration,
     max_uses: u32,
+    max_age: Duration,
 }
 
 #[derive(Default)]
@@ -32,10 +33,10 @@ fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
 }
 
 impl Pool {
-    /// Keeps each connection so long, and for so many uses.
+    /// Keeps each connection unused for so long, for so many uses, and until it is so old.
     #[must_use]
-    pub fn new(keep_open: Duration, max_uses: u32) -> Self {
-        Self { idle: Arc::default(), keep_open, max_uses }
+    pub fn new(keep_open: Duration, max_uses: u32, max_age: Duration) -> Self {
+        Self { idle: Arc::default(), keep_open, max_uses, max_age }
     }
 
     /// The connection used last, which is the one least likely to have been closed.
@@ -45,10 +46,16 @@ impl Pool {
         (until > Instant::now()).then_some(connection)
     }
 
+    /// Whether the connection is neither used up nor too old for one use more.
+    #[must_use]
+    pub fn may_serve_again(&self, connection: &Connection) -> bool {
+        connection.uses < self.max_uses && connection.opened.elapsed() < self.max_age
+    }
+
     /// Keeps a connection for the next use, or says QUIT to one that has served long enough. In a tokio runtime.
     pub fn put(&self, mut connection: Connection) {
         connection.kept = true;
-        if connection.uses >= self.max_uses || self.keep_open.is_zero() {
+        if !self.may_serve_again(&connection) || self.keep_open.is_zero() {
             tokio::spawn(connection.quit());
             return;
         }

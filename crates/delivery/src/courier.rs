@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use client::{Cause, Connection, Dialect, Host, Limits, Opener, Pool, Tls};
 use protocol::{Envelope, Recipient};
@@ -36,6 +37,7 @@ struct Route {
     max_recipients: usize,
     timeouts: Timeouts,
     login: Option<Login>,
+    patience: Patience,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,17 @@ struct Counts {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Destination {
     route: u32,
+}
+
+/// How long a route goes on with its mail, where that is not the spool's own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Patience {
+    /// The wait after the first failed attempt.
+    pub retry_interval: Option<Duration>,
+    /// The longest wait between two attempts.
+    pub max_retry_interval: Option<Duration>,
+    /// The age at which an attempt that fails was the last one.
+    pub give_up_after: Option<Duration>,
 }
 
 /// What has happened since the start, for metrics.
@@ -105,6 +118,12 @@ impl Courier {
     #[must_use]
     pub fn max_connections(&self, destination: &Destination) -> usize {
         self.get(destination).map_or(1, |route| route.max_connections)
+    }
+
+    /// How patient the destination's route is.
+    #[must_use]
+    pub fn patience(&self, destination: &Destination) -> Patience {
+        self.get(destination).map(|route| route.patience).unwrap_or_default()
     }
 
     /// What has happened so far.
@@ -199,7 +218,11 @@ impl Route {
                 hostname: hostname.clone(),
                 dialect: settings.protocol,
             },
-            pool: Pool::new(settings.keep_open, *settings.max_messages_per_connection.get_ref()),
+            pool: Pool::new(
+                settings.keep_open,
+                *settings.max_messages_per_connection.get_ref(),
+                settings.max_time_per_connection,
+            ),
         };
         let size = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         Self {
@@ -211,6 +234,11 @@ impl Route {
             max_recipients: size(*settings.max_recipients.get_ref()),
             timeouts: settings.timeouts.clone(),
             login,
+            patience: Patience {
+                retry_interval: settings.retry_interval,
+                max_retry_interval: settings.max_retry_interval,
+                give_up_after: settings.give_up_after,
+            },
         }
     }
 }
@@ -335,7 +363,7 @@ impl Visit<'_> {
             }
             After::Idle => {}
         }
-        if !has_room(&connection) {
+        if !has_room(&connection) || !self.hop.pool.may_serve_again(&connection) {
             tokio::spawn(connection.quit());
             return None;
         }

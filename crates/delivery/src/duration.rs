@@ -14,3 +14,11 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
         D::Error::custom(format!("\"{text}\" is not a duration such as \"30s\", \"5m\" or \"2h\": {error}"))
     })
 }
+
+/// The same for a setting that need not be there. For `deserialize_with`.
+///
+/// # Errors
+/// As above.
+pub fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    deserialize(deserializer).map(Some)
+}

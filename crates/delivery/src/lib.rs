@@ -19,7 +19,7 @@ mod settings;
 pub mod duration;
 
 pub use client::{Cause, Dialect, Host, What};
-pub use courier::{Counters, Courier, Destination};
+pub use courier::{Counters, Courier, Destination, Patience};
 pub use error::DeliveryError;
 pub use means::Means;
 pub use origin::Origin;

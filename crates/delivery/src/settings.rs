@@ -63,6 +63,18 @@ pub struct RouteSettings {
     /// How long an unused connection is kept for the next message.
     #[serde(default = "default_keep_open", with = "duration")]
     pub keep_open: Duration,
+    /// Most time over one connection: a next hop behind a balancer is to see all its hosts.
+    #[serde(default = "default_time", with = "duration")]
+    pub max_time_per_connection: Duration,
+    /// Instead of the spool's.
+    #[serde(default, deserialize_with = "duration::optional")]
+    pub retry_interval: Option<Duration>,
+    /// Instead of the spool's.
+    #[serde(default, deserialize_with = "duration::optional")]
+    pub max_retry_interval: Option<Duration>,
+    /// Instead of the spool's.
+    #[serde(default, deserialize_with = "duration::optional")]
+    pub give_up_after: Option<Duration>,
     /// How long each step may take.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -76,6 +88,10 @@ pub struct ClientCertificate {
     pub certificate: PathBuf,
     /// Its key, not encrypted.
     pub key: PathBuf,
+}
+
+fn default_time() -> Duration {
+    Duration::from_secs(5 * 60)
 }
 
 fn default_implicit_tls() -> Spanned<bool> {

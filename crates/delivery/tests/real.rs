@@ -33,6 +33,17 @@ async fn a_sink_takes_thousands_over_few_connections() {
 }
 
 #[tokio::test]
+async fn a_connection_is_left_when_its_time_is_over() {
+    let Some(sink) = Sink::start(&[]).await else { return };
+    let hosts = format!("hosts = ['127.0.0.1:{}']\ntls = 'none'\nmax_time_per_connection = '0s'", sink.port);
+    let courier = courier(&hosts);
+    for _ in 0..3 {
+        assert!(lines(&deliver(&courier, &envelope(&["bob@example.net"])).await)[0].starts_with("delivered 250"));
+    }
+    assert_eq!((courier.counters().connections, courier.counters().reused), (3, 0));
+}
+
+#[tokio::test]
 async fn many_recipients_in_transactions_of_a_hundred() {
     let Some(sink) = Sink::start(&[]).await else { return };
     let courier = clear(&[sink.port]);

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::active::{Active, Content};
 use crate::clock::{Millis, millis};
 use crate::id::MessageId;
+use crate::patience::Patience;
 use crate::record::Record;
-use crate::schedule::Way;
+use crate::schedule::{Way, Went};
 use crate::shared::{Shared, count};
 use crate::store::{ReadError, Source};
 
@@ -32,8 +33,8 @@ pub(crate) struct Attempt {
 pub(crate) struct Ended {
     /// When to look at the message again; `None` when it is dealt with.
     pub(crate) due: Option<Millis>,
-    /// The route could not be reached.
-    pub(crate) unreachable: Option<Cause>,
+    /// What it says of its way.
+    pub(crate) went: Went,
 }
 
 impl Attempt {
@@ -41,7 +42,9 @@ impl Attempt {
     pub(crate) async fn run(self, given: Option<Cause>) -> Ended {
         let content = match self.active.content(&self.shared).await {
             Ok(content) => content,
-            Err(error) => return Ended { due: give_way(&self.shared, self.active.id, error).await, unreachable: None },
+            Err(error) => {
+                return Ended { due: give_way(&self.shared, self.active.id, error).await, went: Went::Nowhere };
+            }
         };
         let now = self.shared.clock.now();
         let recipients = {
@@ -53,7 +56,7 @@ impl Attempt {
             due
         };
         if recipients.is_empty() {
-            return Ended { due: content.progress.lock().await.state.due(), unreachable: None };
+            return Ended { due: content.progress.lock().await.state.due(), went: Went::Nowhere };
         }
         let mut source = content.source();
         let (recipients, outcomes) = match (given, &self.way) {
@@ -73,15 +76,16 @@ impl Attempt {
         };
         if let Some(why) = source.damage() {
             let due = give_way(&self.shared, self.active.id, ReadError::Damaged(why.to_owned())).await;
-            return Ended { due, unreachable: None };
+            return Ended { due, went: Went::Nowhere };
         }
         if recipients.is_empty() {
-            return Ended { due: Some(now), unreachable: None };
+            return Ended { due: Some(now), went: Went::Nowhere };
         }
-        let unreachable = unreachable(&outcomes);
+        let went = went(&outcomes);
         let (shared, id, break_off) = (&self.shared, self.active.id, &self.break_off);
-        let due = Record { shared, id, content, recipients, outcomes, break_off }.write().await;
-        Ended { due, unreachable }
+        let patience = Patience::with(&shared.settings, &self.courier, self.way.as_ref());
+        let due = Record { shared, id, content, recipients, outcomes, patience, break_off }.write().await;
+        Ended { due, went }
     }
 }
 
@@ -131,11 +135,27 @@ fn no_route(envelope: &Envelope, at: usize) -> Outcome {
     Outcome::Failed(Cause::local(None, NO_ROUTE, text))
 }
 
-fn unreachable(outcomes: &[Outcome]) -> Option<Cause> {
-    outcomes.iter().try_fold(None, |_, outcome| match outcome {
-        Outcome::Deferred(cause) if cause.unreachable => Some(Some(cause.clone())),
-        _ => None,
-    })?
+/// What came of an attempt says something of its way too. A host that took the message, or had something to say of it, is
+/// well. One that cannot be reached, breaks off, or answers 421 (RFC 5321 section 3.8: it is about to close the connection)
+/// is not.
+fn went(outcomes: &[Outcome]) -> Went {
+    let bad = |cause: &Cause| match cause.reply() {
+        _ if cause.unreachable => true,
+        Some(reply) => reply.code() == 421,
+        None => cause.host.is_some(),
+    };
+    let mut went = Went::Nowhere;
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Delivered { .. } => return Went::Well,
+            Outcome::Deferred(cause) if bad(cause) => went = Went::Badly(cause.clone()),
+            Outcome::Deferred(cause) | Outcome::Failed(cause) if went == Went::Nowhere && cause.host.is_some() => {
+                went = Went::Well;
+            }
+            Outcome::Deferred(_) | Outcome::Failed(_) => {}
+        }
+    }
+    went
 }
 
 /// A message that cannot be read: damaged ones are put aside, others may be readable later.

@@ -15,6 +15,7 @@ mod transaction;
 mod shared;
 mod store;
 mod state;
+mod patience;
 mod settings;
 mod clock;
 mod id;

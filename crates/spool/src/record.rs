@@ -8,10 +8,11 @@ use protocol::{Body, EnhancedCode, Envelope, Recipient, Return, ReversePath};
 use tokio_util::sync::CancellationToken;
 
 use crate::active::{Content, Progressing};
-use crate::clock::{Millis, millis};
+use crate::clock::Millis;
 use crate::error::SpoolError;
 use crate::id::MessageId;
 use crate::notice::{Action, Notice, Report, Returned, header_of};
+use crate::patience::Patience;
 use crate::shared::{Shared, count};
 use crate::state::{Note, Status};
 use crate::store::{Change, Source, Write};
@@ -29,6 +30,7 @@ pub(crate) struct Record<'a> {
     pub(crate) content: &'a Content,
     pub(crate) recipients: Vec<usize>,
     pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) patience: Patience,
     /// The stop does not wait any longer.
     pub(crate) break_off: &'a CancellationToken,
 }
@@ -66,7 +68,7 @@ impl Record<'_> {
     fn apply(&self, progress: &mut Progressing) -> Told {
         let shared = self.shared;
         let now = shared.clock.now();
-        let too_old = now.saturating_sub(self.content.arrived) >= millis(shared.settings.give_up_after);
+        let too_old = now.saturating_sub(self.content.arrived) >= self.patience.give_up_after;
         let mut told = Told::default();
         for (&at, outcome) in self.recipients.iter().zip(&self.outcomes) {
             let (Some(state), Some(recipient)) =
@@ -88,7 +90,7 @@ impl Record<'_> {
                     self.log(recipient, &format!("{host}: {reply}"), "delivered", None);
                 }
                 Outcome::Deferred(cause) if !too_old => {
-                    let wait = backoff(shared, state.attempts);
+                    let wait = self.patience.backoff(state.attempts);
                     state.next = now.saturating_add(wait);
                     state.last = Some(Note::new(cause));
                     count(&shared.counts.deferred, 1);
@@ -218,15 +220,4 @@ async fn read_up_to(mut source: Source, limit: usize) -> Result<ReturnedText, Sp
 fn report<'a>(envelope: &'a Envelope, at: usize, note: &'a Note) -> Option<Report<'a>> {
     let recipient = envelope.recipients.get(at)?;
     Some(Report { recipient, status: note.status, host: &note.host, reply: &note.reply, text: &note.text })
-}
-
-/// Doubles with each attempt up to the longest wait, and varies by a fifth, so that messages deferred together do not
-/// come back together.
-fn backoff(shared: &Shared, attempts: u32) -> Millis {
-    let settings = &shared.settings;
-    let doubled = millis(settings.retry_interval).checked_shl(attempts.saturating_sub(1).min(32)).unwrap_or(u64::MAX);
-    let wait = doubled.min(millis(settings.max_retry_interval)).max(1);
-    let spread = wait / 5;
-    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), attempts);
-    wait.saturating_sub(spread).saturating_add(random.checked_rem(spread.saturating_mul(2).max(1)).unwrap_or_default())
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::{Cause, Courier};
+use delivery::Courier;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::active::{Active, ActiveMessages};
 use crate::attempt::{Attempt, Ended, give_way, way};
-use crate::clock::{Millis, millis};
+use crate::clock::Millis;
 use crate::id::MessageId;
-use crate::schedule::{Schedule, Way};
+use crate::patience::Patience;
+use crate::schedule::{LaneId, Schedule, Start, Terms, Way};
 use crate::shared::Shared;
 use crate::store::Due;
 
@@ -20,7 +21,7 @@ const SORTING: usize = 16;
 /// Messages taken from the arrivals at a time.
 const ARRIVALS: usize = 1024;
 /// Attempts at a time that only say that there is no route.
-const NO_ROUTE_ROOM: usize = 4;
+const NO_ROUTE_ROOM: u32 = 4;
 /// With nothing to wait for, it waits so long.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -35,6 +36,8 @@ enum Event {
     Ended {
         id: MessageId,
         way: Way,
+        lane: LaneId,
+        given: bool,
         ended: Ended,
     },
 }
@@ -79,7 +82,7 @@ pub(crate) async fn run(shared: Arc<Shared>, courier: Courier, shutdown: Cancell
             Ok(()) = couriers.changed() => {
                 if let Some(courier) = couriers.borrow_and_update().clone() {
                     run.courier = courier;
-                    run.schedule.forget_ways();
+                    run.schedule.forget_ways(run.shared.clock.now());
                 }
             }
             () = tokio::time::sleep(pause) => {}
@@ -99,25 +102,21 @@ impl Run {
             let (shared, courier, active) = (self.shared.clone(), self.courier.clone(), self.active.get(id));
             self.tasks.spawn(sort(shared, courier, active));
         }
-        let most = usize::try_from(self.shared.settings.max_deliveries).unwrap_or(usize::MAX).max(1);
-        loop {
-            // Slow routes may use up all there is; each of the others still has room for one.
-            let full = self.attempts >= most;
-            let courier = &self.courier;
-            let room = |way: &Way| match way {
-                _ if full => 1,
-                Some(destination) => courier.max_connections(destination),
-                None => NO_ROUTE_ROOM,
-            };
-            // An id is the microsecond of its message's arrival.
-            let oldest = now.saturating_sub(millis(self.shared.settings.give_up_after));
-            let is_stale = |id: MessageId| id.raw() / 1000 < oldest;
-            let Some((id, way, given)) = self.schedule.start(now, room, is_stale) else { break };
-            self.attempt(id, way, given);
+        // Slow destinations may use up all there is; each of the others still has room for one, up to as many again.
+        while self.attempts < self.most_attempts()
+            && let Some(start) = self.schedule.start(now, self.attempts >= self.most_attempts() / 2)
+        {
+            self.attempt(start);
         }
     }
 
-    fn attempt(&mut self, id: MessageId, way: Way, given: Option<Cause>) {
+    fn most_attempts(&self) -> usize {
+        let most = usize::try_from(self.shared.settings.max_deliveries).unwrap_or(usize::MAX);
+        most.max(1).saturating_mul(2)
+    }
+
+    fn attempt(&mut self, start: Start) {
+        let Start { id, lane, way, given } = start;
         self.attempts += 1;
         let attempt = Attempt {
             shared: self.shared.clone(),
@@ -126,11 +125,25 @@ impl Run {
             way: way.clone(),
             break_off: self.break_off.clone(),
         };
-        self.tasks.spawn(async move { Event::Ended { id, way, ended: attempt.run(given).await } });
+        let is_given = given.is_some();
+        self.tasks
+            .spawn(async move { Event::Ended { id, way, lane, given: is_given, ended: attempt.run(given).await } });
+    }
+
+    fn patience(&self, way: &Way) -> Patience {
+        Patience::with(&self.shared.settings, &self.courier, way.as_ref())
+    }
+
+    fn most(&self, way: &Way) -> u32 {
+        let most = |destination| u32::try_from(self.courier.max_connections(destination)).unwrap_or(u32::MAX);
+        way.as_ref().map_or(NO_ROUTE_ROOM, most)
     }
 
     fn pause(&self) -> Duration {
-        let next = self.schedule.next_time().filter(|_| self.sorting < SORTING);
+        // What there is no room for waits for an event, not for its time.
+        let waiting = self.schedule.next_wait().filter(|_| self.sorting < SORTING);
+        let turn = self.schedule.next_turn().filter(|_| self.attempts < self.most_attempts());
+        let next = waiting.into_iter().chain(turn).min();
         let wait = next.map(|at| Duration::from_millis(at.saturating_sub(self.shared.clock.now()).max(1)));
         wait.unwrap_or(IDLE).min(IDLE)
     }
@@ -139,16 +152,20 @@ impl Run {
         match event {
             Ok(Event::Sorted { id, ways, later }) => {
                 self.sorting = self.sorting.saturating_sub(1);
-                ways.into_iter().for_each(|way| self.schedule.ready(id, way));
+                let now = self.shared.clock.now();
+                for way in ways {
+                    let terms = Terms { most: self.most(&way), life: self.patience(&way).give_up_after };
+                    self.schedule.ready(id, way, now, terms);
+                }
                 if let Some(at) = later {
                     self.schedule.wait(at, id);
                 }
                 self.active.forget(id);
             }
-            Ok(Event::Ended { id, way, ended }) => {
+            Ok(Event::Ended { id, way, lane, given, ended }) => {
                 self.attempts = self.attempts.saturating_sub(1);
-                let probe = self.shared.clock.now().saturating_add(millis(self.shared.settings.retry_interval));
-                self.schedule.end(id, &way, ended.unreachable.map(|cause| (probe, cause)));
+                let (now, patience) = (self.shared.clock.now(), self.patience(&way));
+                self.schedule.end((id, lane), given, ended.went, now, |times| patience.rest(times));
                 if let Some(at) = ended.due {
                     self.schedule.wait(at, id);
                 }

@@ -12,6 +12,8 @@ use tokio::time::{Instant, timeout_at};
 const READY_FOR: Duration = Duration::from_secs(10);
 /// Passwords that a server refuses on one connection, before it is left: servers hold many against a client.
 const MAX_REFUSALS: u32 = 3;
+/// A connection is left after this, so that a server's other addresses get their share.
+const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 /// Logins that come closer after each other than this find a connection that was made ready for them.
 const THICK: Duration = Duration::from_secs(5);
 /// A connection that waited shows that it still lives.
@@ -65,7 +67,7 @@ impl Server {
             forward: forward.to_owned(),
             url,
             opener,
-            pool: Pool::new(READY_FOR, MAX_REFUSALS),
+            pool: Pool::new(READY_FOR, MAX_REFUSALS, MAX_AGE),
             places: Arc::new(Semaphore::new(connections)),
             state: Mutex::default(),
         })

@@ -93,6 +93,9 @@ fn its_commented_settings_exist_and_are_the_defaults() {
         "#recipients = ",
         "#max_connections = 500 ",
         "#directory = ",
+        "#retry_interval = \"30s\"",
+        "#max_retry_interval = \"15m\"",
+        "#give_up_after = \"2d\"",
     ];
     let begins = |line: &str, with: &[&str]| with.iter().any(|start| line.starts_with(start));
     let shipped = SHIPPED.lines().filter(|line| !begins(line, &examples));
