@@ -34,6 +34,7 @@ fn spool(mail: Mail, recipients: Vec<Recipient>) {
         recipients,
         body: mail.body.unwrap_or(Body::SevenBit),
         smtputf8: mail.smtputf8,
+        require_tls: mail.require_tls,
         ret: mail.ret,
         envid: mail.envid,
     };

@@ -20,6 +20,8 @@ const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
 const TOO_LARGE: EnhancedCode = EnhancedCode(5, 3, 4);
 const NO_8BITMIME: EnhancedCode = EnhancedCode(5, 6, 3);
 const NO_SMTPUTF8: EnhancedCode = EnhancedCode(5, 6, 7);
+/// RFC 8689 section 6.
+const NO_REQUIRETLS: EnhancedCode = EnhancedCode(5, 7, 30);
 const UNREADABLE: EnhancedCode = EnhancedCode(4, 3, 0);
 const BAD_CONNECTION: EnhancedCode = EnhancedCode(4, 4, 2);
 
@@ -79,7 +81,7 @@ enum Step {
 
 impl Transaction<'_> {
     pub(crate) async fn run(&self, connection: &mut Connection, source: &mut impl MessageSource) -> Transacted {
-        match self.missing(&connection.extensions, source).await {
+        match self.missing(&connection.extensions, connection.verified, source).await {
             Ok(None) => {}
             Ok(Some((status, text))) => {
                 let cause = Cause::local(Some(self.host), status, text);
@@ -107,8 +109,20 @@ impl Transaction<'_> {
     async fn missing(
         &self,
         extensions: &Extensions,
+        verified: bool,
         source: &mut impl MessageSource,
     ) -> Result<Option<(EnhancedCode, String)>, Cause> {
+        // RFC 8689 section 4.2.1.
+        if self.envelope.require_tls && !verified {
+            let text = "the message needs REQUIRETLS, and nothing vouches for this host (tls = \"verify\" would)";
+            return Ok(Some((NO_REQUIRETLS, text.to_owned())));
+        }
+        if self.envelope.require_tls && !extensions.require_tls {
+            return Ok(Some((
+                NO_REQUIRETLS,
+                "the message needs REQUIRETLS, which this host does not offer".to_owned(),
+            )));
+        }
         if let Some(limit) = extensions.size.filter(|&limit| limit > 0 && limit < source.size()) {
             let text = format!("the message has {} octets, and this host takes at most {limit}", source.size());
             return Ok(Some((TOO_LARGE, text)));
@@ -333,6 +347,7 @@ pub(crate) fn mail_command(envelope: &Envelope, extensions: &Extensions, size: O
         size: size.filter(|_| extensions.size.is_some()),
         body: Some(envelope.body).filter(|&body| extensions.eight_bit_mime && body == Body::EightBitMime),
         smtputf8: envelope.smtputf8,
+        require_tls: envelope.require_tls,
         ret: envelope.ret.filter(|_| extensions.dsn),
         envid: envelope.envid.clone().filter(|_| extensions.dsn),
         ..Mail::new(envelope.reverse_path.clone())

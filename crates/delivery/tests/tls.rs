@@ -159,3 +159,37 @@ async fn postfix_asks_for_a_certificate_and_gets_the_routes_own() {
     let found = outcome(&route(""), &means()).await;
     assert!(found.starts_with("deferred"), "{found}");
 }
+
+#[tokio::test]
+async fn requiretls_is_passed_on_or_the_message_fails() {
+    let bed = Bed::new();
+    let issued = bed.issuing.issue(&Template::server()).unwrap();
+    let (chain, key) = (issued.chain_pem(), issued.key.private_pem());
+    let verified = |port| bed.route(port, "");
+    let anybody = |port: u16| format!("hosts = ['localhost:{port}']\ntls = 'require'");
+    let clear = |port: u16| format!("hosts = ['localhost:{port}']\ntls = 'may'");
+    type Row<'a> = (&'a str, &'a dyn Fn(u16) -> String, &'a [&'a str], &'a str);
+    let table: [Row<'_>; 4] = [
+        ("offered and verified", &verified, &["REQUIRETLS"], "delivered"),
+        ("not offered", &verified, &["DSN"], "failed 5.7.30 localhost"),
+        ("offered by whoever answers", &anybody, &["REQUIRETLS"], "failed 5.7.30 localhost"),
+        ("opportunistic", &clear, &["REQUIRETLS"], "failed 5.7.30 localhost"),
+    ];
+    for (name, route, extensions, expected) in table {
+        let server = TlsServer::start_at("127.0.0.1:0", &chain, &key, extensions).await;
+        let courier = Courier::new(&[settings(&route(server.port))], &means()).unwrap();
+        let envelope = protocol::Envelope { require_tls: true, ..envelope(&["bob@example.net"]) };
+        let found = line(&deliver(&courier, &envelope).await[0]);
+        assert!(found.starts_with(expected), "{name}: {found}");
+        let mail = server.heard().into_iter().find(|line| line.starts_with("MAIL"));
+        let passed_on = mail.is_some_and(|mail| mail == "MAIL FROM:<alice@example.org> REQUIRETLS");
+        assert_eq!(passed_on, expected == "delivered", "{name}");
+    }
+    // A next hop that cannot be verified today may be tomorrow.
+    let stranger = Ca::new("Stranger").unwrap().issue(&Template::server()).unwrap();
+    let server = TlsServer::start(&stranger).await;
+    let courier = Courier::new(&[settings(&verified(server.port))], &means()).unwrap();
+    let envelope = protocol::Envelope { require_tls: true, ..envelope(&["bob@example.net"]) };
+    let found = line(&deliver(&courier, &envelope).await[0]);
+    assert!(found.starts_with("deferred 4.7.5"), "{found}");
+}

@@ -35,6 +35,8 @@ pub struct Envelope {
     pub body: Body,
     /// `SMTPUTF8` was given (RFC 6531).
     pub smtputf8: bool,
+    /// `REQUIRETLS` was given (RFC 8689): only to next hops that are known to be the right ones, and protect it likewise.
+    pub require_tls: bool,
     /// `RET=`
     pub ret: Option<Return>,
     /// `ENVID=`
@@ -77,6 +79,7 @@ impl Envelope {
             size: None,
             body: Some(self.body),
             smtputf8: self.smtputf8,
+            require_tls: self.require_tls,
             ret: self.ret,
             envid: self.envid.clone(),
             ..Mail::new(self.reverse_path.clone())
@@ -130,6 +133,7 @@ impl Envelope {
             recipients,
             body: mail.body.unwrap_or_default(),
             smtputf8: mail.smtputf8,
+            require_tls: mail.require_tls,
             ret: mail.ret,
             envid: mail.envid,
         })

@@ -35,6 +35,8 @@ pub struct Extensions {
     pub enhanced_status_codes: bool,
     /// RFC 3207
     pub starttls: bool,
+    /// RFC 8689
+    pub require_tls: bool,
     /// RFC 4954, names of mechanisms in upper case; empty when AUTH is not offered.
     pub auth: Vec<String>,
     /// RFC 9422
@@ -70,6 +72,7 @@ impl Extensions {
             (self.dsn, "DSN"),
             (self.enhanced_status_codes, "ENHANCEDSTATUSCODES"),
             (self.starttls, "STARTTLS"),
+            (self.require_tls, "REQUIRETLS"),
         ];
         let mut lines: Vec<String> = flags.into_iter().filter(|flag| flag.0).map(|flag| flag.1.to_owned()).collect();
         lines.extend(self.size.map(|size| format!("SIZE {size}")));
@@ -105,6 +108,7 @@ impl Extensions {
             "DSN" => self.dsn = true,
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
             "STARTTLS" => self.starttls = true,
+            "REQUIRETLS" => self.require_tls = true,
             "AUTH" => values.for_each(|mechanism| self.take_mechanism(mechanism)),
             "LIMITS" => values.for_each(|limit| self.limits.take(limit)),
             _ => {}

@@ -29,6 +29,8 @@ pub struct Mail {
     pub body: Option<Body>,
     /// `SMTPUTF8` (RFC 6531 section 3.4)
     pub smtputf8: bool,
+    /// `REQUIRETLS` (RFC 8689 section 3)
+    pub require_tls: bool,
     /// `RET=`
     pub ret: Option<Return>,
     /// `ENVID=`
@@ -41,7 +43,16 @@ impl Mail {
     /// From `reverse_path`, without parameters.
     #[must_use]
     pub fn new(reverse_path: ReversePath) -> Self {
-        Self { reverse_path, size: None, body: None, smtputf8: false, ret: None, envid: None, auth: None }
+        Self {
+            reverse_path,
+            size: None,
+            body: None,
+            smtputf8: false,
+            require_tls: false,
+            ret: None,
+            envid: None,
+            auth: None,
+        }
     }
 
     /// Parses what follows `MAIL FROM:`.
@@ -61,12 +72,8 @@ impl Mail {
         match keyword.to_ascii_uppercase().as_str() {
             "SIZE" => set(&mut self.size, "SIZE", value, parse_size),
             "BODY" => set(&mut self.body, "BODY", value, Body::from_str),
-            "SMTPUTF8" if value.is_some() => Err(BadValue("SMTPUTF8")),
-            "SMTPUTF8" if self.smtputf8 => Err(Duplicate("SMTPUTF8")),
-            "SMTPUTF8" => {
-                self.smtputf8 = true;
-                Ok(())
-            }
+            "SMTPUTF8" => set_flag(&mut self.smtputf8, "SMTPUTF8", value),
+            "REQUIRETLS" => set_flag(&mut self.require_tls, "REQUIRETLS", value),
             "RET" => set(&mut self.ret, "RET", value, Return::from_str),
             "ENVID" => set(&mut self.envid, "ENVID", value, EnvelopeId::from_str),
             "AUTH" => set(&mut self.auth, "AUTH", value, Submitter::from_str),
@@ -82,6 +89,9 @@ impl fmt::Display for Mail {
         write_parameter(f, "BODY", self.body.as_ref())?;
         if self.smtputf8 {
             f.write_str(" SMTPUTF8")?;
+        }
+        if self.require_tls {
+            f.write_str(" REQUIRETLS")?;
         }
         write_parameter(f, "RET", self.ret.as_ref())?;
         write_parameter(f, "ENVID", self.envid.as_ref())?;
@@ -166,6 +176,15 @@ fn set<T>(
     }
     *slot = Some(parse(value.ok_or(BadValue(keyword))?)?);
     Ok(())
+}
+
+/// Sets a parameter that takes no value and is given once.
+fn set_flag(flag: &mut bool, keyword: &'static str, value: Option<&str>) -> Result<(), ParameterError> {
+    match value {
+        Some(_) => Err(BadValue(keyword)),
+        None if std::mem::replace(flag, true) => Err(Duplicate(keyword)),
+        None => Ok(()),
+    }
 }
 
 /// `size-value ::= 1*20DIGIT`: RFC 1870 section 4. Twenty digits can exceed 64 bits, and are then too large anyway.

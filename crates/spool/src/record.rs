@@ -161,7 +161,9 @@ impl Record<'_> {
         let envelope = &self.content.envelope;
         let Some(sender) = envelope.reverse_path.mailbox() else { return Ok(None) };
         let text = self.returned_text().await?;
-        let whole = action == Action::Failed && envelope.ret == Some(Return::Full) && text.whole;
+        // RFC 8689 section 5: as if it were RET=HDRS.
+        let full = envelope.ret == Some(Return::Full) && !envelope.require_tls;
+        let whole = action == Action::Failed && full && text.whole;
         let notice_id = shared.store.ids().next(shared.clock.now_micros());
         let notice = Notice {
             action,
@@ -180,6 +182,8 @@ impl Record<'_> {
             recipients: vec![Recipient { mailbox: sender.clone(), notify: None, original: None }],
             body: if notice.has_eight_bit() { Body::EightBitMime } else { Body::SevenBit },
             smtputf8: notice.is_international(),
+            // RFC 8689 section 5: the notice is protected as the message was.
+            require_tls: envelope.require_tls,
             ret: None,
             envid: None,
         };

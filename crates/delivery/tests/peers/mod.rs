@@ -57,6 +57,7 @@ pub fn envelope(recipients: &[&str]) -> Envelope {
         recipients: recipients.iter().map(recipient).collect(),
         body: Body::SevenBit,
         smtputf8: false,
+        require_tls: false,
         ret: None,
         envid: None,
     }

@@ -16,6 +16,7 @@ fn example() -> Envelope {
         ],
         body: Body::EightBitMime,
         smtputf8: true,
+        require_tls: false,
         ret: Some(Return::Headers),
         envid: Some("QQ314159".parse().unwrap()),
     }
@@ -88,6 +89,7 @@ proptest! {
         recipients in proptest::collection::vec(recipient(), 0..8),
         eight_bit: bool,
         smtputf8: bool,
+        require_tls: bool,
         ret in option::of(prop_oneof![Just(Return::Full), Just(Return::Headers)]),
         envid in option::of("[a-z]{1,100}".prop_map(|id| id.parse().unwrap())),
     ) {
@@ -96,6 +98,7 @@ proptest! {
             recipients,
             body: if eight_bit { Body::EightBitMime } else { Body::SevenBit },
             smtputf8,
+            require_tls,
             ret,
             envid,
         };

@@ -10,6 +10,7 @@ fn all() -> Extensions {
         dsn: true,
         enhanced_status_codes: true,
         starttls: true,
+        require_tls: true,
         auth: vec!["PLAIN".to_owned(), "EXTERNAL".to_owned()],
         limits: Limits { mail_max: Some(100), rcpt_max: Some(50), rcpt_domain_max: None },
     }
@@ -20,7 +21,7 @@ fn the_whole_answer() {
     let mut wire = Vec::new();
     all().to_reply("mail.example.org").write_to(&mut wire);
     let expected = "250-mail.example.org\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n\
-        250-ENHANCEDSTATUSCODES\r\n250-STARTTLS\r\n250-SIZE 26214400\r\n250-AUTH PLAIN EXTERNAL\r\n\
+        250-ENHANCEDSTATUSCODES\r\n250-STARTTLS\r\n250-REQUIRETLS\r\n250-SIZE 26214400\r\n250-AUTH PLAIN EXTERNAL\r\n\
         250 LIMITS MAILMAX=100 RCPTMAX=50\r\n";
     assert_eq!(String::from_utf8(wire).unwrap(), expected);
 }

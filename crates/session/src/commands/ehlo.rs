@@ -39,6 +39,8 @@ impl Session {
             dsn: true,
             enhanced_status_codes: true,
             starttls,
+            // RFC 8689 section 2: "MUST NOT be advertised" before TLS.
+            require_tls: self.facts.transport.tls().is_some(),
             auth,
             limits: Limits {
                 mail_max: Some(self.policy.max_messages_per_connection),

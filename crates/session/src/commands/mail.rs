@@ -2,6 +2,7 @@
 
 use policy::Standing;
 use protocol::address::AddressError;
+use protocol::parameters::ParameterError;
 use protocol::transaction::Mail;
 use protocol::{CommandError, Envelope};
 
@@ -63,6 +64,11 @@ impl Session {
         if !mail.smtputf8 && !mail.reverse_path.is_ascii() {
             return refuse(hello, replies::command_error(&CommandError::Sender(AddressError::NeedsSmtpUtf8)));
         }
+        // RFC 8689 section 4.1: it is not offered here.
+        if mail.require_tls && self.facts.transport.tls().is_none() {
+            let unknown = ParameterError::Unknown("REQUIRETLS".to_owned());
+            return refuse(hello, replies::command_error(&CommandError::Parameter(unknown)));
+        }
         if let Some(too_large) = replies::size_limit(&self.policy, mail.size) {
             return refuse(hello, too_large);
         }
@@ -86,6 +92,7 @@ impl Session {
                     recipients: Vec::new(),
                     body: mail.body.unwrap_or_default(),
                     smtputf8: mail.smtputf8,
+                    require_tls: mail.require_tls,
                     ret: mail.ret,
                     envid: mail.envid,
                 };

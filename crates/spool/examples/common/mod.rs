@@ -28,6 +28,7 @@ pub(crate) fn envelope() -> Envelope {
         recipients: vec![Recipient { mailbox: mailbox("bob@example.net"), notify: None, original: None }],
         body: Body::SevenBit,
         smtputf8: false,
+        require_tls: false,
         ret: None,
         envid: None,
     }

@@ -20,6 +20,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
         recipients: recipients.iter().map(recipient).collect(),
         body: Body::SevenBit,
         smtputf8: false,
+        require_tls: false,
         ret: None,
         envid: None,
     }

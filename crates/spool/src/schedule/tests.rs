@@ -33,6 +33,7 @@ fn ways(count: usize) -> Vec<Way> {
             recipients: vec![protocol::Recipient { mailbox, notify: None, original: None }],
             body: protocol::Body::SevenBit,
             smtputf8: false,
+            require_tls: false,
             ret: None,
             envid: None,
         };

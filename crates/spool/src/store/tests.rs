@@ -121,6 +121,7 @@ fn envelope() -> Envelope {
         recipients: vec![recipient("bob@example.net"), recipient("carol@example.net")],
         body: Body::SevenBit,
         smtputf8: false,
+        require_tls: false,
         ret: None,
         envid: None,
     }

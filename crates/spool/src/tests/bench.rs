@@ -57,6 +57,7 @@ pub(super) fn envelope(from: &str, recipients: &[&str]) -> Envelope {
         recipients: recipients.iter().map(recipient).collect(),
         body: Body::SevenBit,
         smtputf8: false,
+        require_tls: false,
         ret: None,
         envid: None,
     }
