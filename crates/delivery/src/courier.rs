@@ -17,14 +17,20 @@ use crate::outcomes::Outcomes;
 use crate::scope::Scope;
 use crate::settings::{DomainPattern, RouteSettings, Timeouts, TlsMode};
 use crate::source::MessageSource;
-use crate::tls::RouteTls;
+use crate::tls::sts::Policies;
+use crate::tls::{self, Plan, RouteTls, Via};
+use crate::tls_required;
 use crate::transaction::{After, Answer, Transacted, Transaction};
+
+/// How often policies are looked at, to renew those that are old.
+const RENEWAL: std::time::Duration = std::time::Duration::from_secs(60 * 60);
 
 /// Knows the routes and delivers along them. Cheap to clone; connections are shared.
 #[derive(Debug, Clone)]
 pub struct Courier {
     routes: Arc<[Route]>,
     counts: Arc<Counts>,
+    policies: Option<Policies>,
 }
 
 #[derive(Debug)]
@@ -58,6 +64,8 @@ struct Counts {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Destination {
     route: u32,
+    /// The recipient's domain in A-labels, where the way depends on it.
+    domain: Option<Arc<str>>,
 }
 
 /// How long a route goes on with its mail, where that is not the spool's own way.
@@ -90,16 +98,21 @@ impl Courier {
     /// Everything that is wrong with the settings, each with its place in the file.
     pub fn new(settings: &[RouteSettings], means: &Means) -> Result<Self, Vec<DeliveryError>> {
         let hostname: Arc<str> = means.hostname.as_str().into();
+        let policies = tls::policies(means);
         let mut errors = Vec::new();
         let mut routes = Vec::new();
         for settings in settings {
             check(settings, &mut errors);
-            match (RouteTls::of_route(settings, means), Login::of(settings)) {
+            match (RouteTls::of_route(settings, means, policies.clone()), Login::of(settings)) {
                 (Ok(tls), Ok(login)) => routes.push(Route::new(settings, tls, login, &hostname)),
                 (tls, login) => errors.extend([tls.err(), login.err()].into_iter().flatten()),
             }
         }
-        if errors.is_empty() { Ok(Self { routes: routes.into(), counts: Arc::default() }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Self { routes: routes.into(), counts: Arc::default(), policies })
+        } else {
+            Err(errors)
+        }
     }
 
     /// Where a message goes for the recipient at this position of the envelope: along the first route that is for both.
@@ -110,8 +123,10 @@ impl Courier {
             route.scope.includes(origin, &envelope.reverse_path)
                 && route.domains.iter().any(|pattern| pattern.matches(domain))
         };
-        let route = u32::try_from(self.routes.iter().position(is_for)?).ok()?;
-        Some(Destination { route })
+        let at = self.routes.iter().position(is_for)?;
+        let by_domain = self.routes.get(at)?.tls.is_by_domain();
+        let domain = by_domain.then(|| domain.to_a_labels()).flatten().map(Arc::from);
+        Some(Destination { route: u32::try_from(at).ok()?, domain })
     }
 
     /// How many attempts towards a destination may be under way at a time; counting them is the caller's business.
@@ -124,6 +139,17 @@ impl Courier {
     #[must_use]
     pub fn patience(&self, destination: &Destination) -> Patience {
         self.get(destination).map(|route| route.patience).unwrap_or_default()
+    }
+
+    /// Looks after what routes know of other domains (MTA-STS policies), as long as it is polled.
+    pub async fn look_after(&self) {
+        let mut rounds = tokio::time::interval(RENEWAL);
+        loop {
+            rounds.tick().await;
+            if let Some(policies) = &self.policies {
+                policies.renew_kept().await;
+            }
+        }
     }
 
     /// What has happened so far.
@@ -173,11 +199,16 @@ impl Courier {
         let Some(route) = self.get(destination) else { return };
         let now = Instant::now();
         let deadline = now.checked_add(route.timeouts.attempt).unwrap_or(now);
+        let tls_not_required = match route.tls.is_of_recipients() && !envelope.require_tls {
+            true => tls_required::is_waived(source).await,
+            false => false,
+        };
+        let via = Via { domain: destination.domain.as_deref(), tls_not_required };
         for hop in &route.hosts {
             if outcomes.open().is_empty() || Instant::now() >= deadline {
                 break;
             }
-            let visit = Visit { route, hop, counts: &self.counts, deadline, envelope, recipients };
+            let visit = Visit { route, hop, via, counts: &self.counts, deadline, envelope, recipients };
             visit.run(source, outcomes).await;
         }
     }
@@ -257,6 +288,7 @@ fn has_room(connection: &Connection) -> bool {
 struct Visit<'a> {
     route: &'a Route,
     hop: &'a NextHop,
+    via: Via<'a>,
     counts: &'a Counts,
     deadline: Instant,
     envelope: &'a Envelope,
@@ -305,15 +337,27 @@ impl Visit<'_> {
     }
 
     async fn connect(&self) -> Result<Connection, Cause> {
-        if let Some(mut connection) = self.hop.pool.take() {
+        let host = &self.hop.opener.host;
+        let plan = self.route.tls.plan(host, self.via).await?;
+        if let Some(mut connection) = self.hop.pool.take().filter(|connection| plan.is_met_by(connection)) {
             connection.set_deadline(self.deadline);
             return Ok(connection);
         }
-        let plan = self.route.tls.plan()?;
+        let connection = match self.open(&plan).await {
+            Err(cause) if plan.only_tests && cause.tls.is_some() => {
+                tracing::warn!(%host, %cause, "TLS as the policy (testing) has it fails; going on without");
+                self.open(&self.route.tls.opportunistic()?).await?
+            }
+            opened => opened?,
+        };
+        self.counts.connections.fetch_add(1, Ordering::Relaxed);
+        Ok(connection)
+    }
+
+    async fn open(&self, plan: &Plan) -> Result<Connection, Cause> {
         let opener = Opener { tls: plan.tls.clone(), ..self.hop.opener.clone() };
         let mut connection = opener.open(self.deadline).await?;
         plan.check(&opener.host, &mut connection).await?;
-        self.counts.connections.fetch_add(1, Ordering::Relaxed);
         if let Some(login) = &self.route.login {
             let logged_in = login.run(&mut connection, &self.hop.opener.host, self.route.timeouts.command).await;
             if let Err(cause) = logged_in {

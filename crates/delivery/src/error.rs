@@ -29,7 +29,7 @@ pub enum DeliveryError {
         span: Range<usize>,
     },
     /// `ca` or `trust` beside a TLS mode that asks no authority.
-    #[error("{key} is for tls = \"verify\" only: the other modes ask no authority")]
+    #[error("{key} is for tls = \"verify\" and \"mta-sts\": the other modes ask no authority")]
     UnusedCa {
         /// Which of the two.
         key: &'static str,
@@ -42,6 +42,14 @@ pub enum DeliveryError {
     /// `trust` names none; whoever reads the whole configuration says so better.
     #[error("there is no such [trust.NAME]")]
     NoTrust(Range<usize>),
+    /// MTA-STS without a resolver: [`Means`](crate::Means) lack it.
+    #[error("tls = \"mta-sts\" needs the DNS")]
+    NoResolver(Range<usize>),
+    /// DANE without anybody who tells what is signed.
+    #[error(
+        "tls = \"dane\" needs answers whose signatures are checked: write [dns] dnssec = \"validate\", or \"trust\""
+    )]
+    DaneWithoutDnssec(Range<usize>),
     /// `client_certificate` beside `tls = "none"`.
     #[error("client_certificate needs TLS: leave it out, or write another tls than \"none\"")]
     UnusedCertificate(Range<usize>),
@@ -93,6 +101,8 @@ impl DeliveryError {
             | Self::CaAndTrust(span)
             | Self::NoTrust(span)
             | Self::UnusedCertificate(span)
+            | Self::DaneWithoutDnssec(span)
+            | Self::NoResolver(span)
             | Self::ClientCertificate { span, .. }
             | Self::ImplicitTls(span)
             | Self::Auth { span, .. }

@@ -9,6 +9,7 @@ mod transaction;
 mod scope;
 mod tls;
 mod login;
+mod tls_required;
 mod means;
 mod error;
 mod outcomes;

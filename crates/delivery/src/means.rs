@@ -1,10 +1,12 @@
 //! What routes are built with beside their settings: what the whole gateway shares.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pki::{CrlStore, Knowledge, Trust};
+use dns::Resolver;
+use pki::{CrlStore, Fetcher, Knowledge, Trust};
 use protocol::Domain;
 use rustls::crypto::CryptoProvider;
 
@@ -21,6 +23,16 @@ pub struct Means {
     pub knowledge: Knowledge,
     /// `[crl] check_outbound`: whether next hops' certificates may be revoked.
     pub check_revocation: bool,
+    /// For TLSA and MTA-STS records.
+    pub resolver: Option<Arc<Resolver>>,
+    /// `[dns] dnssec`: whether the resolver can tell what is signed.
+    pub dnssec: bool,
+    /// For MTA-STS policies.
+    pub fetcher: Fetcher,
+    /// The port of MTA-STS policies' servers: 443 (RFC 8461 section 3.3).
+    pub policy_port: u16,
+    /// Where MTA-STS policies are kept over restarts.
+    pub policy_folder: Option<PathBuf>,
     /// The longest wait for what the judgement of a certificate lacks.
     pub max_wait: Duration,
 }
@@ -35,6 +47,11 @@ impl Means {
             trusts: BTreeMap::new(),
             knowledge: Knowledge::of_lists(CrlStore::empty()),
             check_revocation: true,
+            resolver: None,
+            dnssec: false,
+            fetcher: Fetcher::local(),
+            policy_port: 443,
+            policy_folder: None,
             max_wait: Duration::ZERO,
         }
     }

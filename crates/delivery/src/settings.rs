@@ -190,6 +190,10 @@ pub enum TlsMode {
     /// TLS with a certificate for the host's name from a trusted authority, or no delivery.
     #[default]
     Verify,
+    /// As the next hop's zone says by TLSA records (RFC 7672): the right host, or no delivery; without records as `May`.
+    Dane,
+    /// As the recipient's domain says by its policy (RFC 8461); without a policy as `May`.
+    MtaSts,
 }
 
 impl TryFrom<String> for TlsMode {
@@ -201,8 +205,11 @@ impl TryFrom<String> for TlsMode {
             "may" => Ok(Self::May),
             "require" => Ok(Self::Require),
             "verify" => Ok(Self::Verify),
-            "dane" | "mta-sts" => Err(format!("tls = \"{text}\" is not there yet: use \"verify\"")),
-            _ => Err(format!("\"{text}\" is not a TLS mode: use \"none\", \"may\", \"require\" or \"verify\"")),
+            "dane" => Ok(Self::Dane),
+            "mta-sts" => Ok(Self::MtaSts),
+            _ => Err(format!(
+                "\"{text}\" is not a TLS mode: use \"none\", \"may\", \"require\", \"verify\", \"dane\" or \"mta-sts\""
+            )),
         }
     }
 }

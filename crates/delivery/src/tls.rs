@@ -1,12 +1,16 @@
 //! TLS towards the next hop: what a route's mode comes to for each connection.
 
+mod dane;
 mod trusted;
 mod shown;
 mod names;
+pub(crate) mod sts;
+mod sts_policy;
 
 use std::sync::Arc;
 
-use client::{Cause, Connection, Host, OwnCertificate, Tls, connector};
+use client::{Cause, Connection, Host, OwnCertificate, Tls, TlsFailure, connector};
+use dns::Resolver;
 use rustls::crypto::CryptoProvider;
 use tokio_rustls::TlsConnector;
 
@@ -14,6 +18,8 @@ use crate::error::DeliveryError;
 use crate::means::Means;
 use crate::settings::{RouteSettings, TlsMode};
 use crate::tls::shown::{Anybody, Judge, Shown};
+use crate::tls::sts::Policies;
+use crate::tls::sts_policy::PolicyMode;
 use crate::tls::trusted::Authorities;
 
 /// What connections of a route do about TLS.
@@ -29,6 +35,17 @@ enum Mode {
     May,
     Require,
     Verify(Authorities),
+    Dane(Arc<Resolver>),
+    MtaSts(Authorities, Policies),
+}
+
+/// The way to a host, as far as its TLS depends on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Via<'a> {
+    /// The recipient's domain in A-labels, where the route asks for it.
+    pub(crate) domain: Option<&'a str>,
+    /// The sender does not want the message held up for policies of the recipient's side (RFC 8689 section 3).
+    pub(crate) tls_not_required: bool,
 }
 
 /// What one connection does about TLS.
@@ -39,12 +56,24 @@ pub(crate) struct Plan {
     authorities: Option<Authorities>,
     /// The host is known to be the right one once all that went well.
     verifies: bool,
+    /// What fails is told, and goes on without (RFC 8461 section 5, `testing`).
+    pub(crate) only_tests: bool,
+}
+
+/// The MTA-STS policies that all routes share; `None` without a resolver.
+pub(crate) fn policies(means: &Means) -> Option<Policies> {
+    let resolver = Arc::clone(means.resolver.as_ref()?);
+    Some(Policies::new(resolver, means.fetcher.clone(), means.policy_folder.clone(), means.policy_port))
 }
 
 impl RouteTls {
     /// Reads the files that the route names.
-    pub(crate) fn of_route(route: &RouteSettings, means: &Means) -> Result<Self, DeliveryError> {
-        let vouched = route.tls == TlsMode::Verify;
+    pub(crate) fn of_route(
+        route: &RouteSettings,
+        means: &Means,
+        policies: Option<Policies>,
+    ) -> Result<Self, DeliveryError> {
+        let vouched = matches!(route.tls, TlsMode::Verify | TlsMode::MtaSts);
         if let (Some(ca), false) = (&route.ca, vouched) {
             return Err(DeliveryError::UnusedCa { key: "ca", span: ca.span() });
         }
@@ -54,7 +83,7 @@ impl RouteTls {
         if let (Some(_), Some(trust)) = (&route.ca, &route.trust) {
             return Err(DeliveryError::CaAndTrust(trust.span()));
         }
-        let own = match &route.client_certificate {
+        let maker = match &route.client_certificate {
             Some(own) if route.tls == TlsMode::None => return Err(DeliveryError::UnusedCertificate(own.span())),
             Some(own) => {
                 let unusable = |error| DeliveryError::ClientCertificate { error, span: own.span() };
@@ -71,27 +100,107 @@ impl RouteTls {
             TlsMode::May => Mode::May,
             TlsMode::Require => Mode::Require,
             TlsMode::Verify => Mode::Verify(Authorities::of_route(route, means)?),
+            TlsMode::Dane => {
+                let resolver = means.resolver.as_ref().filter(|_| means.dnssec);
+                let without = || DeliveryError::DaneWithoutDnssec(route.domains.span());
+                Mode::Dane(Arc::clone(resolver.ok_or_else(without)?))
+            }
+            TlsMode::MtaSts => {
+                let authorities = Authorities::of_route(route, means)?;
+                Mode::MtaSts(authorities, policies.ok_or_else(|| DeliveryError::NoResolver(route.domains.span()))?)
+            }
         };
-        Ok(Self { mode, maker: own })
+        Ok(Self { mode, maker })
+    }
+
+    /// Whether it depends on the recipient's domain.
+    pub(crate) fn is_by_domain(&self) -> bool {
+        matches!(self.mode, Mode::MtaSts(..))
+    }
+
+    /// Whether the recipient's side says what is needed, and the sender may do without (RFC 8689 section 3).
+    pub(crate) fn is_of_recipients(&self) -> bool {
+        matches!(self.mode, Mode::MtaSts(..) | Mode::Dane(_))
     }
 
     /// For one connection.
-    pub(crate) fn plan(&self) -> Result<Plan, Cause> {
-        let plan = |tls, verifies| Plan { tls, authorities: None, verifies };
-        Ok(match &self.mode {
-            Mode::None => plan(Tls::Never, false),
-            Mode::May => plan(Tls::May(self.maker.ready(Anybody)?), false),
-            Mode::Require => plan(Tls::Must(self.maker.ready(Anybody)?), false),
-            Mode::Verify(authorities) => Plan {
-                tls: Tls::Must(self.maker.ready(authorities.clone())?),
-                authorities: Some(authorities.clone()),
-                verifies: true,
+    ///
+    /// # Errors
+    /// When there must be none, for now.
+    pub(crate) async fn plan(&self, host: &Host, via: Via<'_>) -> Result<Plan, Cause> {
+        if via.tls_not_required && self.is_of_recipients() {
+            return self.opportunistic();
+        }
+        match &self.mode {
+            Mode::None => Ok(Plan { tls: Tls::Never, authorities: None, verifies: false, only_tests: false }),
+            Mode::May => self.opportunistic(),
+            Mode::Require => self.encrypted(),
+            Mode::Verify(authorities) => self.vouched(authorities),
+            Mode::Dane(resolver) => match dane::records(resolver, host).await? {
+                dane::Records::Nothing => self.opportunistic(),
+                dane::Records::Unusable => self.encrypted(),
+                dane::Records::Usable(associations) => Ok(Plan { verifies: true, ..self.must(associations)? }),
             },
-        })
+            Mode::MtaSts(authorities, policies) => self.by_policy(authorities, policies, host, via.domain).await,
+        }
+    }
+
+    /// For somebody who goes on where the plan `only_tests`.
+    pub(crate) fn opportunistic(&self) -> Result<Plan, Cause> {
+        let tls = Tls::May(self.maker.ready(Anybody)?);
+        Ok(Plan { tls, authorities: None, verifies: false, only_tests: false })
+    }
+
+    fn encrypted(&self) -> Result<Plan, Cause> {
+        self.must(Anybody)
+    }
+
+    fn must(&self, judge: impl Judge + 'static) -> Result<Plan, Cause> {
+        let tls = Tls::Must(self.maker.ready(judge)?);
+        Ok(Plan { tls, authorities: None, verifies: false, only_tests: false })
+    }
+
+    fn vouched(&self, authorities: &Authorities) -> Result<Plan, Cause> {
+        let plan = self.must(authorities.clone())?;
+        Ok(Plan { authorities: Some(authorities.clone()), verifies: true, ..plan })
+    }
+
+    /// RFC 8461 section 5.
+    async fn by_policy(
+        &self,
+        authorities: &Authorities,
+        policies: &Policies,
+        host: &Host,
+        domain: Option<&str>,
+    ) -> Result<Plan, Cause> {
+        let Some(domain) = domain else { return self.opportunistic() };
+        let Some(policy) = policies.of(domain).await.policy else { return self.opportunistic() };
+        let listed = policy.lists(&host.address());
+        match policy.mode {
+            PolicyMode::None => self.opportunistic(),
+            PolicyMode::Enforce if listed => self.vouched(authorities),
+            PolicyMode::Enforce => {
+                let text = format!("the MTA-STS policy of {domain} does not list it");
+                Err(Cause { unreachable: true, ..Cause::tls(Some(host), TlsFailure::ValidationFailure, text) })
+            }
+            PolicyMode::Testing if listed => Ok(Plan { only_tests: true, ..self.vouched(authorities)? }),
+            PolicyMode::Testing => {
+                tracing::warn!(%host, domain, "the MTA-STS policy (testing) does not list the host");
+                self.opportunistic()
+            }
+        }
     }
 }
 
 impl Plan {
+    /// Whether a connection that is there already is as good as one made by this plan.
+    pub(crate) fn is_met_by(&self, connection: &Connection) -> bool {
+        match &self.tls {
+            Tls::Never | Tls::May(_) => true,
+            Tls::Must(_) => !connection.certificates.is_empty() && (connection.verified || !self.verifies),
+        }
+    }
+
     /// The rest of the judgement, when the handshake is done and before anything is sent.
     pub(crate) async fn check(&self, host: &Host, connection: &mut Connection) -> Result<(), Cause> {
         if let Some(authorities) = &self.authorities {
@@ -116,8 +225,7 @@ impl Maker {
 
     /// What worked when the configuration was read works.
     fn ready(&self, judge: impl Judge + 'static) -> Result<TlsConnector, Cause> {
-        let failed =
-            |error: client::SetupError| Cause::tls(None, client::TlsFailure::ValidationFailure, error.to_string());
+        let failed = |error: client::SetupError| Cause::tls(None, TlsFailure::ValidationFailure, error.to_string());
         self.connector(judge).map_err(failed)
     }
 }

@@ -23,6 +23,11 @@ pub enum Hash {
 }
 
 impl Hash {
+    /// The hash of these octets.
+    pub fn of(self, octets: &[u8]) -> Vec<u8> {
+        digest::digest(self.algorithm(), octets).as_ref().to_vec()
+    }
+
     pub(crate) fn algorithm(self) -> &'static digest::Algorithm {
         match self {
             Self::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,

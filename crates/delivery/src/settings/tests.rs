@@ -49,7 +49,7 @@ fn mistakes_are_explained() {
     let table = [
         ("hosts = ['a']", "missing field `domains`"),
         ("domains = ['*']\nhosts = ['a']\ntsl = 'may'", "unknown field `tsl`"),
-        ("domains = ['*']\nhosts = ['a']\ntls = 'dane'", "not there yet: use \"verify\""),
+        ("domains = ['*']\nhosts = ['a']\ntls = 'danish'", "or \"mta-sts\""),
         ("domains = ['*']\nhosts = ['a']\ntls = 'yes'", "is not a TLS mode"),
         ("domains = ['*']\nhosts = ['a:b']", "is not a host such as"),
         ("domains = ['a..b']\nhosts = ['a']", "is not \"*\", a domain"),

@@ -1,5 +1,6 @@
 //! Connections to where things are fetched from: TCP within a time limit, with TLS where the scheme has it.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -42,14 +43,28 @@ impl Connector {
         Self { timeout, roots, config: OnceLock::new() }
     }
 
-    /// Connects to a host (an IPv6 address in brackets) within the time limit.
-    pub(crate) async fn connect(&self, host: &str, port: u16, tls: bool) -> Result<Connection, FetchError> {
+    /// Connects to a host (an IPv6 address in brackets) within the time limit; at these addresses if there are any, else
+    /// where the system finds it.
+    pub(crate) async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        tls: bool,
+        at: &[IpAddr],
+    ) -> Result<Connection, FetchError> {
         let peer = format!("{host}:{port}");
         let connecting = async {
             let name = host.trim_start_matches('[').trim_end_matches(']');
             let no_connection =
                 |error: std::io::Error| FetchError::Connect { host: peer.clone(), why: error.to_string() };
-            let stream = TcpStream::connect((name, port)).await.map_err(no_connection)?;
+            let stream = match at {
+                [] => TcpStream::connect((name, port)).await,
+                at => {
+                    let at: Vec<SocketAddr> = at.iter().map(|address| SocketAddr::new(*address, port)).collect();
+                    TcpStream::connect(at.as_slice()).await
+                }
+            };
+            let stream = stream.map_err(no_connection)?;
             // One request and its answer: nothing gains from waiting for more octets.
             stream.set_nodelay(true).map_err(no_connection)?;
             if !tls {

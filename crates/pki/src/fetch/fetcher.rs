@@ -1,6 +1,7 @@
 //! The fetcher: one door for everything that comes over the network, and for files.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,6 +153,29 @@ impl Fetcher {
         Ok(octets)
     }
 
+    /// Reads what an https URL of nobody's configuration leads to, from a server at one of these addresses whose
+    /// certificate names the URL's host; redirects are not followed. At most `size` octets, within `time`.
+    ///
+    /// # Errors
+    /// [`FetchError`] says what went wrong.
+    pub async fn read_at(
+        &self,
+        url: &HttpUrl,
+        at: &[IpAddr],
+        size: u64,
+        time: Duration,
+    ) -> Result<Vec<u8>, FetchError> {
+        let mut octets = Vec::new();
+        if !url.is_https() || at.is_empty() {
+            return Err(FetchError::protocol("only https is read, from an address that is known"));
+        }
+        let asking = http::ask(&self.0.connector, (url, at), &Ask::Get(None), size, &mut octets);
+        match within(time, asking).await? {
+            Answer::Done(_) => Ok(octets),
+            Answer::Redirect(to) => Err(FetchError::Redirect { to: to.to_string(), why: "no redirect is, here" }),
+        }
+    }
+
     /// Posts a form to a URL of the configuration; returns the answer, at most `size` octets, within `time`.
     ///
     /// # Errors
@@ -173,7 +197,7 @@ impl Fetcher {
     ) -> Result<Fetched, FetchError> {
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let next = match http::ask(&self.0.connector, &url, &ask, limits.size, sink).await? {
+            let next = match http::ask(&self.0.connector, (&url, &[]), &ask, limits.size, sink).await? {
                 Answer::Done(fetched) => return Ok(fetched),
                 Answer::Redirect(next) => next,
             };

@@ -1,5 +1,7 @@
 //! One HTTP/1.1 request on a connection of its own (RFC 9110, RFC 9112), its answer streamed into a sink.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -41,12 +43,12 @@ pub(crate) enum Answer {
 /// Sends one request; redirects are the caller's to follow.
 pub(crate) async fn ask(
     connector: &Connector,
-    url: &HttpUrl,
+    (url, at): (&HttpUrl, &[IpAddr]),
     ask: &Ask<'_>,
     max_size: u64,
     sink: &mut (impl AsyncWrite + Unpin),
 ) -> Result<Answer, FetchError> {
-    let stream = connector.connect(url.host(), url.port(), url.is_https()).await?;
+    let stream = connector.connect(url.host(), url.port(), url.is_https(), at).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(FetchError::protocol)?;
     let exchange = async {

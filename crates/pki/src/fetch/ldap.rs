@@ -39,7 +39,7 @@ pub(crate) async fn search(
     sink: &mut (impl AsyncWrite + Unpin),
 ) -> Result<(), FetchError> {
     let attribute = url.attribute().unwrap_or(attribute);
-    let mut stream = connector.connect(url.host(), url.port(), url.is_ldaps()).await?;
+    let mut stream = connector.connect(url.host(), url.port(), url.is_ldaps(), &[]).await?;
     stream.write_all(&request(url.dn(), attribute)).await.map_err(|error| FetchError::io(&error))?;
     stream.flush().await.map_err(|error| FetchError::io(&error))?;
     let mut input = Input { stream: BufReader::with_capacity(64 * 1024, stream), left: max_size + MAX_SURROUNDINGS };

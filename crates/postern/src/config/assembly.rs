@@ -77,7 +77,7 @@ impl<'a> Assembly<'a> {
         };
         let resolver = self.resolver(&settings.dns);
         let names = Self::names(resolver.as_ref(), &listeners);
-        let means = self.means(&settings, &trusts, hostname.as_ref(), knowledge.as_ref());
+        let means = self.means(&settings, &trusts, hostname.as_ref(), knowledge.as_ref(), resolver.as_ref());
         let courier = self.courier(&settings, &policies, &trusts, means);
         Some(Configuration {
             hostname: hostname?,

@@ -64,6 +64,15 @@ impl Domain {
         }
     }
 
+    /// As the DNS has it: A-labels in lower case. `None` for a literal, and for what no A-labels stand for.
+    #[must_use]
+    pub fn to_a_labels(&self) -> Option<String> {
+        if self.is_literal() {
+            return None;
+        }
+        if self.is_ascii() { Some(self.0.to_ascii_lowercase()) } else { idna::domain_to_ascii(&self.0).ok() }
+    }
+
     /// Whether it can be sent to a server without SMTPUTF8.
     #[must_use]
     pub fn is_ascii(&self) -> bool {

@@ -18,6 +18,7 @@ impl Assembly<'_> {
         trusts: &Parts<Arc<Trust>>,
         hostname: Option<&Domain>,
         knowledge: Option<&Knowledge>,
+        resolver: Option<&Arc<dns::Resolver>>,
     ) -> Option<Means> {
         // As it was written: `check_inbound` is about clients.
         let as_written = |(name, trust): (&String, &Arc<Trust>)| {
@@ -29,6 +30,11 @@ impl Assembly<'_> {
             trusts: trusts.built.iter().filter_map(as_written).collect(),
             knowledge: knowledge?.clone(),
             check_revocation: settings.crl.check_outbound,
+            resolver: resolver.cloned(),
+            dnssec: *settings.dns.dnssec.get_ref() != dns::Dnssec::Off,
+            // Its mistakes are told where lists are read.
+            fetcher: pki::Fetcher::new(&settings.fetch).unwrap_or_else(|_| pki::Fetcher::local()),
+            policy_folder: settings.state_dir.as_ref().map(|folder| folder.get_ref().join("mta-sts")),
             max_wait: settings.fetch.max_wait.0,
             ..Means::alone(hostname?.clone(), session::provider())
         })
