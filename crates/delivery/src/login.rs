@@ -58,7 +58,8 @@ impl Login {
             return Err(wrong(format!("username has {MAX_USER} octets at most, the password {MAX_PASSWORD}")));
         }
         let here = route.hosts.get_ref().iter().all(Host::is_loopback);
-        let unknown = matches!(route.tls, TlsMode::None | TlsMode::May | TlsMode::Require);
+        // By DANE and MTA-STS a host is known only where somebody published it.
+        let unknown = route.tls != TlsMode::Verify;
         if proves_password && unknown && !here && !auth.to_anybody {
             return Err(wrong(
                 "the password would go to whoever answers: use tls = \"verify\", or say to_anybody = true".to_owned(),

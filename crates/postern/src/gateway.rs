@@ -66,7 +66,7 @@ impl Gateway {
         log_recovery(&recovered);
         let stop_delivery = CancellationToken::new();
         let delivery = tokio::spawn({
-            let (spool, courier, stop) = (spool.clone(), configuration.courier, stop_delivery.clone());
+            let (spool, courier, stop) = (spool.clone(), configuration.courier.clone(), stop_delivery.clone());
             async move { spool.run(courier, stop).await }
         });
         let statistics = Arc::new(Statistics::default());
@@ -92,6 +92,7 @@ impl Gateway {
                 configuration.directories,
                 configuration.forwards,
                 configuration.knowledge,
+                configuration.courier,
                 configuration.state_dir,
                 (statistics, keep_days),
             ),
@@ -184,13 +185,14 @@ impl Gateway {
         self.listen(configuration.listeners, &server).await?;
         self.stop_timeout = configuration.limits.stop_timeout;
         self.keep_days = configuration.keep_days;
-        self.spool.use_courier(configuration.courier);
+        self.spool.use_courier(configuration.courier.clone());
         self.watching.abort();
         self.watching = watch(
             configuration.server_key,
             configuration.directories,
             configuration.forwards,
             configuration.knowledge,
+            configuration.courier,
             configuration.state_dir,
             (Arc::clone(&self.statistics), self.keep_days),
         );
@@ -254,13 +256,15 @@ fn serving(plan: &ListenerPlan, server: &Arc<Server>) -> Serving {
     }
 }
 
-/// Looks after what changes without a reload: the server's key, people files, CRLs, the OCSP answer about the server;
+/// Looks after what changes without a reload: the server's key, people files, CRLs, other domains' policies, the OCSP
+/// answer about the server;
 /// and answers questions about it.
 fn watch(
     key: Arc<ServerKey>,
     directories: Vec<Arc<Directory>>,
     forwards: Vec<Arc<auth::Forward>>,
     knowledge: Knowledge,
+    courier: delivery::Courier,
     state_dir: PathBuf,
     (statistics, keep_days): (Arc<Statistics>, u16),
 ) -> JoinHandle<()> {
@@ -287,6 +291,7 @@ fn watch(
             directories::look(&directories),
             forwards::look(&forwards),
             crls.run(),
+            courier.look_after(),
             stapling::run(&key, knowledge.ocsp()),
             statistics_file::keep(&statistics, &state_dir, keep_days),
             control::serve(&state_dir, asked)
