@@ -128,7 +128,8 @@ fn s_server(server: &Server, folder: &Path) -> Openssl {
     std::fs::write(&chain, server.issued.chain_pem()).unwrap();
     std::fs::write(&key, server.issued.key.private_pem()).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let child = Command::new("openssl")
+    let mut command = Command::new("openssl");
+    command
         .args(["s_server", "-quiet", "-naccept", "10000", "-accept", &format!("127.0.0.1:{port}"), "-cert"])
         .arg(&chain)
         .arg("-cert_chain")
@@ -137,12 +138,11 @@ fn s_server(server: &Server, folder: &Path) -> Openssl {
         .arg(&key)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+        .stderr(Stdio::null());
+    let server = Openssl(command.spawn().unwrap(), port);
     for _ in 0..500 {
         if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Openssl(child, port);
+            return server;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
