@@ -67,8 +67,8 @@ async fn verified_tls() {
     let stranger = demo::Ca::new("Somebody Else's CA").unwrap();
     world.write("pki/stranger-ca.pem", stranger.certificate_pem());
     for (subject, wrong, why) in [
-        ("wrong authority", verified.replace("ca.pem", "stranger-ca.pem"), "UnknownIssuer"),
-        ("wrong name", verified.replace("localhost", "localhost.localdomain"), "localhost.localdomain"),
+        ("wrong authority", verified.replace("ca.pem", "stranger-ca.pem"), "unknown issuer"),
+        ("wrong name", verified.replace("localhost", "mx.localhost"), "mx.localhost"),
     ] {
         world.configure(&configuration(&wrong));
         reload(&gateway);

@@ -74,6 +74,8 @@ impl Forward {
         let server = |(url, tls): (&client::ServerUrl, client::Tls)| {
             let opener = Opener {
                 host: url.host().clone(),
+                addresses: client::Addresses::OfSystem,
+                source: client::Source::default(),
                 tls,
                 implicit_tls: url.implicit_tls(),
                 // The whole has an end; no step needs one of its own.

@@ -1,6 +1,5 @@
 //! A connection to one server: made up to EHLO, then used command by command.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::cause::Cause;
+use crate::dial::{Addresses, Source, dial};
 use crate::host::Host;
 use crate::tls::Tls;
 use crate::tls_failure::{Mistrust, TlsFailure};
@@ -29,6 +29,10 @@ const QUIT_LIMIT: Duration = Duration::from_secs(2);
 pub struct Opener {
     /// Which one.
     pub host: Host,
+    /// Where it is.
+    pub addresses: Addresses,
+    /// From where it is connected to.
+    pub source: Source,
     /// Whether, and with whom.
     pub tls: Tls,
     /// TLS from the first octet (RFC 8314) instead of STARTTLS.
@@ -224,28 +228,9 @@ impl Opener {
         Ok(Connection { channel_binding, ..self.connection(wire.erased(), extensions, certificates) })
     }
 
-    /// Tries each of the host's addresses.
     async fn connect(&self, deadline: Instant) -> Result<TcpStream, Refused> {
-        let limit = |limit: Duration| Instant::now().checked_add(limit).map_or(deadline, |end| end.min(deadline));
-        let name = self.host.address();
-        let lookup = tokio::net::lookup_host((name.as_str(), self.host.port()));
-        let timeout = || io::Error::from(io::ErrorKind::TimedOut);
-        let found = timeout_at(limit(self.limits.connect), lookup).await.unwrap_or_else(|_| Err(timeout()));
-        let addresses =
-            found.map_err(|error| self.refuse(NO_ANSWER, format!("its name cannot be looked up: {error}")))?;
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
-        for address in addresses {
-            let connecting = timeout_at(limit(self.limits.connect), TcpStream::connect(address)).await;
-            match connecting.unwrap_or_else(|_| Err(timeout())) {
-                Ok(stream) => {
-                    // Commands are small and wait for their replies.
-                    drop(stream.set_nodelay(true));
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(self.refuse(NO_ANSWER, format!("it cannot be connected to: {last}")))
+        let dialled = dial(&self.host, &self.addresses, self.source, self.limits.connect, deadline).await;
+        dialled.map_err(|text| self.refuse(NO_ANSWER, text))
     }
 
     async fn handshake(

@@ -31,6 +31,15 @@ impl Host {
         self.name.to_str().into_owned()
     }
 
+    /// The address, where it is no name.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match &self.name {
+            ServerName::IpAddress(address) => Some(IpAddr::from(*address)),
+            _ => None,
+        }
+    }
+
     /// The TCP port.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -82,9 +91,6 @@ impl FromStr for Host {
 
     /// A next hop: port 25 where none is written.
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "mx" {
-            return Err("next hops by DNS (\"mx\") are not there yet: name the hosts".to_owned());
-        }
         Self::parse(text, SMTP_PORT).ok_or_else(|| {
             format!("\"{text}\" is not a host such as \"mx.example.org:25\", \"192.0.2.1\" or \"[2001:db8::1]:25\"")
         })
@@ -116,20 +122,10 @@ mod tests {
         for (text, expected) in good {
             assert_eq!(text.parse::<Host>().map(|host| host.to_string()), Ok(expected.to_owned()));
         }
-        for text in [
-            "",
-            "mx",
-            ":25",
-            "mx.example.org:",
-            "mx.example.org:0",
-            "mx.example.org:70000",
-            "::1",
-            "[::1",
-            "[::1]25",
-            "a b",
-        ] {
+        for text in
+            ["", ":25", "mx.example.org:", "mx.example.org:0", "mx.example.org:70000", "::1", "[::1", "[::1]25", "a b"]
+        {
             assert!(text.parse::<Host>().is_err(), "{text}");
         }
-        assert!("mx".parse::<Host>().unwrap_err().contains("not there yet"));
     }
 }

@@ -6,6 +6,7 @@
 mod pool;
 mod sasl;
 mod connection;
+mod dial;
 mod wire;
 mod tls;
 mod error;
@@ -16,6 +17,7 @@ mod host;
 
 pub use cause::{Cause, What};
 pub use connection::{Connection, Dialect, Limits, Opener, status_of};
+pub use dial::{Addresses, Source};
 pub use error::SetupError;
 pub use host::{Host, SMTP_PORT};
 pub use pool::Pool;

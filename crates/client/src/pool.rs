@@ -39,6 +39,12 @@ impl Pool {
         Self { idle: Arc::default(), keep_open, max_uses, max_age }
     }
 
+    /// Whether it holds no connection.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        lock(&self.idle).connections.is_empty()
+    }
+
     /// The connection used last, which is the one least likely to have been closed.
     #[must_use]
     pub fn take(&self) -> Option<Connection> {

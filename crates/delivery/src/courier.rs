@@ -1,21 +1,25 @@
 //! The routes, and a message's way along one of them: host after host until somebody has taken it or refused it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use client::{Cause, Connection, Dialect, Host, Limits, Opener, Pool, Tls};
+use client::{Addresses, Cause, Connection, Dialect, Host, Limits, Opener, Pool, Source};
+use dns::Resolver;
 use protocol::{Envelope, Recipient};
 use tokio::time::Instant;
 
 use crate::error::DeliveryError;
 use crate::login::Login;
 use crate::means::Means;
+use crate::next_hops::{self, Absent, NextHop};
 use crate::origin::Origin;
 use crate::outcome::Outcome;
 use crate::outcomes::Outcomes;
+use crate::pools::Pools;
 use crate::scope::Scope;
-use crate::settings::{DomainPattern, RouteSettings, Timeouts, TlsMode};
+use crate::settings::{DomainPattern, Hosts, RouteSettings, Timeouts, TlsMode};
 use crate::source::MessageSource;
 use crate::tls::sts::Policies;
 use crate::tls::{self, Plan, RouteTls, Via};
@@ -29,6 +33,7 @@ const RENEWAL: std::time::Duration = std::time::Duration::from_secs(60 * 60);
 #[derive(Debug, Clone)]
 pub struct Courier {
     routes: Arc<[Route]>,
+    resolver: Arc<Resolver>,
     counts: Arc<Counts>,
     policies: Option<Policies>,
 }
@@ -37,19 +42,21 @@ pub struct Courier {
 struct Route {
     domains: Vec<DomainPattern>,
     scope: Scope,
-    hosts: Vec<NextHop>,
+    hosts: Hosts,
+    /// Who this gateway is: mail that would go there has come to its end.
+    own_names: Vec<Arc<str>>,
+    /// What EHLO says.
+    hello: Arc<str>,
+    source: Source,
+    implicit_tls: bool,
+    dialect: Dialect,
+    pools: Pools,
     tls: RouteTls,
     max_connections: usize,
     max_recipients: usize,
     timeouts: Timeouts,
     login: Option<Login>,
     patience: Patience,
-}
-
-#[derive(Debug)]
-struct NextHop {
-    opener: Opener,
-    pool: Pool,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +71,7 @@ struct Counts {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Destination {
     route: u32,
-    /// The recipient's domain in A-labels, where the way depends on it.
+    /// Where the way depends on the recipient's domain: in A-labels and lower case, or an address literal.
     domain: Option<Arc<str>>,
 }
 
@@ -109,7 +116,8 @@ impl Courier {
             }
         }
         if errors.is_empty() {
-            Ok(Self { routes: routes.into(), counts: Arc::default(), policies })
+            let resolver = means.resolver.clone().unwrap_or_else(|| Arc::new(Resolver::alone()));
+            Ok(Self { routes: routes.into(), resolver, counts: Arc::default(), policies })
         } else {
             Err(errors)
         }
@@ -124,8 +132,13 @@ impl Courier {
                 && route.domains.iter().any(|pattern| pattern.matches(domain))
         };
         let at = self.routes.iter().position(is_for)?;
-        let by_domain = self.routes.get(at)?.tls.is_by_domain();
-        let domain = by_domain.then(|| domain.to_a_labels()).flatten().map(Arc::from);
+        let route = self.routes.get(at)?;
+        let domain = match route.hosts {
+            Hosts::Mx { .. } => domain.to_a_labels().or_else(|| Some(domain.as_str().to_ascii_lowercase())),
+            Hosts::Listed(_) if route.tls.is_by_domain() => domain.to_a_labels(),
+            Hosts::Listed(_) => None,
+        };
+        let domain = domain.map(Arc::from);
         Some(Destination { route: u32::try_from(at).ok()?, domain })
     }
 
@@ -199,17 +212,30 @@ impl Courier {
         let Some(route) = self.get(destination) else { return };
         let now = Instant::now();
         let deadline = now.checked_add(route.timeouts.attempt).unwrap_or(now);
+        let (domain, resolver) = (destination.domain.as_ref(), &*self.resolver);
+        let hops = match next_hops::resolve(&route.hosts, domain.map(AsRef::as_ref), &route.own_names, resolver).await {
+            Ok(hops) => hops,
+            Err(Outcome::Deferred(cause)) => {
+                return outcomes.open().iter().for_each(|&at| outcomes.defer(at, cause.clone()));
+            }
+            Err(outcome) => return outcomes.open().iter().for_each(|&at| outcomes.settle(at, outcome.clone())),
+        };
         let tls_not_required = match route.tls.is_of_recipients() && !envelope.require_tls {
             true => tls_required::is_waived(source).await,
             false => false,
         };
-        let via = Via { domain: destination.domain.as_deref(), tls_not_required };
-        for hop in &route.hosts {
+        let via = Via { domain: domain.map(AsRef::as_ref), tls_not_required };
+        let mut absent = Vec::new();
+        for hop in &hops {
             if outcomes.open().is_empty() || Instant::now() >= deadline {
                 break;
             }
-            let visit = Visit { route, hop, via, counts: &self.counts, deadline, envelope, recipients };
-            visit.run(source, outcomes).await;
+            let pool = route.pools.of(&hop.host, domain);
+            let visit = Visit { route, hop, via, pool, resolver, counts: &self.counts, deadline, envelope, recipients };
+            absent.extend(visit.run(source, outcomes).await);
+        }
+        if let Some(cause) = absent.last().filter(|_| absent.len() == hops.len()) {
+            outcomes.open().iter().for_each(|&at| outcomes.settle(at, next_hops::nowhere(cause)));
         }
     }
 }
@@ -218,12 +244,22 @@ fn check(settings: &RouteSettings, errors: &mut Vec<DeliveryError>) {
     if settings.domains.get_ref().is_empty() {
         errors.push(DeliveryError::NoDomains(settings.domains.span()));
     }
-    if settings.hosts.get_ref().is_empty() {
-        errors.push(DeliveryError::NoHosts(settings.hosts.span()));
+    let (lmtp, span) = (settings.protocol == Dialect::Lmtp, settings.hosts.span());
+    let smtp_port = |host: &&Host| lmtp && host.port() == client::SMTP_PORT;
+    match settings.hosts.get_ref() {
+        Hosts::Listed(hosts) if hosts.is_empty() => errors.push(DeliveryError::NoHosts(span)),
+        Hosts::Listed(hosts) => {
+            if let Some(host) = hosts.iter().map(|listed| &listed.host).find(smtp_port) {
+                errors.push(DeliveryError::LmtpPort { host: host.clone(), span });
+            }
+        }
+        Hosts::Mx { .. } if lmtp => errors.push(DeliveryError::LmtpMx(span)),
+        Hosts::Mx { .. } => {}
     }
-    let smtp_port = |host: &&Host| settings.protocol == Dialect::Lmtp && host.port() == client::SMTP_PORT;
-    if let Some(host) = settings.hosts.get_ref().iter().find(smtp_port) {
-        errors.push(DeliveryError::LmtpPort { host: host.clone(), span: settings.hosts.span() });
+    let sources = settings.source.get_ref();
+    let (v4, v6): (Vec<&IpAddr>, Vec<&IpAddr>) = sources.iter().partition(|address| address.is_ipv4());
+    if v4.len() > 1 || v6.len() > 1 {
+        errors.push(DeliveryError::TwoSources(settings.source.span()));
     }
     if *settings.implicit_tls.get_ref() && !matches!(settings.tls, TlsMode::Require | TlsMode::Verify) {
         errors.push(DeliveryError::ImplicitTls(settings.implicit_tls.span()));
@@ -240,27 +276,23 @@ fn check(settings: &RouteSettings, errors: &mut Vec<DeliveryError>) {
 
 impl Route {
     fn new(settings: &RouteSettings, tls: RouteTls, login: Option<Login>, hostname: &Arc<str>) -> Self {
-        let hop = |host: &Host| NextHop {
-            opener: Opener {
-                host: host.clone(),
-                tls: Tls::Never,
-                implicit_tls: *settings.implicit_tls.get_ref(),
-                limits: limits(&settings.timeouts),
-                hostname: hostname.clone(),
-                dialect: settings.protocol,
-            },
-            pool: Pool::new(
-                settings.keep_open,
-                *settings.max_messages_per_connection.get_ref(),
-                settings.max_time_per_connection,
-            ),
-        };
+        let hello = settings.hello.as_ref().map_or_else(|| hostname.clone(), |hello| hello.as_str().into());
         let size = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         Self {
             domains: settings.domains.get_ref().clone(),
             scope: Scope::of(settings),
             tls,
-            hosts: settings.hosts.get_ref().iter().map(hop).collect(),
+            hosts: settings.hosts.get_ref().clone(),
+            own_names: vec![hostname.clone(), hello.clone()],
+            hello,
+            source: source(settings.source.get_ref()),
+            implicit_tls: *settings.implicit_tls.get_ref(),
+            dialect: settings.protocol,
+            pools: Pools::new(
+                settings.keep_open,
+                *settings.max_messages_per_connection.get_ref(),
+                settings.max_time_per_connection,
+            ),
             max_connections: size(*settings.max_connections.get_ref()),
             max_recipients: size(*settings.max_recipients.get_ref()),
             timeouts: settings.timeouts.clone(),
@@ -272,6 +304,12 @@ impl Route {
             },
         }
     }
+}
+
+fn source(addresses: &[IpAddr]) -> Source {
+    let v4 = addresses.iter().find_map(|address| if let IpAddr::V4(v4) = address { Some(*v4) } else { None });
+    let v6 = addresses.iter().find_map(|address| if let IpAddr::V6(v6) = address { Some(*v6) } else { None });
+    Source { v4, v6 }
 }
 
 fn limits(timeouts: &Timeouts) -> Limits {
@@ -289,14 +327,36 @@ struct Visit<'a> {
     route: &'a Route,
     hop: &'a NextHop,
     via: Via<'a>,
+    pool: Arc<Pool>,
+    resolver: &'a Resolver,
     counts: &'a Counts,
     deadline: Instant,
     envelope: &'a Envelope,
     recipients: &'a [usize],
 }
 
+/// Why there is no connection.
+enum NotConnected {
+    /// There is no such host.
+    Nowhere(Cause),
+    Refused(Cause),
+}
+
+impl From<Cause> for NotConnected {
+    fn from(cause: Cause) -> Self {
+        Self::Refused(cause)
+    }
+}
+
+impl From<Absent> for NotConnected {
+    fn from(absent: Absent) -> Self {
+        if absent.for_good { Self::Nowhere(absent.cause) } else { Self::Refused(absent.cause) }
+    }
+}
+
 impl Visit<'_> {
-    async fn run(&self, source: &mut impl MessageSource, outcomes: &mut Outcomes) {
+    /// With the cause, when there is no such host.
+    async fn run(&self, source: &mut impl MessageSource, outcomes: &mut Outcomes) -> Option<Cause> {
         let mut open = outcomes.open();
         let mut connection = None;
         while !open.is_empty() {
@@ -304,9 +364,13 @@ impl Visit<'_> {
                 Some(connection) => connection,
                 None => match self.connect().await {
                     Ok(connection) => connection,
-                    Err(cause) => {
+                    Err(NotConnected::Nowhere(cause)) => {
                         open.iter().for_each(|&at| outcomes.defer(at, cause.clone()));
-                        return;
+                        return Some(cause);
+                    }
+                    Err(NotConnected::Refused(cause)) => {
+                        open.iter().for_each(|&at| outcomes.defer(at, cause.clone()));
+                        return None;
                     }
                 },
             };
@@ -328,6 +392,7 @@ impl Visit<'_> {
             open = again;
             connection = self.release(current, transacted.after, !open.is_empty()).await;
         }
+        None
     }
 
     /// RFC 9422 section 4.2 lets a host say how many recipients it takes at a time.
@@ -336,17 +401,18 @@ impl Visit<'_> {
         limit.unwrap_or(usize::MAX).min(self.route.max_recipients).max(1)
     }
 
-    async fn connect(&self) -> Result<Connection, Cause> {
-        let host = &self.hop.opener.host;
+    async fn connect(&self) -> Result<Connection, NotConnected> {
+        let host = &self.hop.host;
         let plan = self.route.tls.plan(host, self.via).await?;
-        if let Some(mut connection) = self.hop.pool.take().filter(|connection| plan.is_met_by(connection)) {
+        if let Some(mut connection) = self.pool.take().filter(|connection| plan.is_met_by(connection)) {
             connection.set_deadline(self.deadline);
             return Ok(connection);
         }
-        let connection = match self.open(&plan).await {
+        let found = self.hop.addresses(self.resolver).await?;
+        let connection = match self.open(&plan, &found.records).await {
             Err(cause) if plan.only_tests && cause.tls.is_some() => {
                 tracing::warn!(%host, %cause, "TLS as the policy (testing) has it fails; going on without");
-                self.open(&self.route.tls.opportunistic()?).await?
+                self.open(&self.route.tls.opportunistic()?, &found.records).await?
             }
             opened => opened?,
         };
@@ -354,12 +420,24 @@ impl Visit<'_> {
         Ok(connection)
     }
 
-    async fn open(&self, plan: &Plan) -> Result<Connection, Cause> {
-        let opener = Opener { tls: plan.tls.clone(), ..self.hop.opener.clone() };
+    async fn open(&self, plan: &Plan, addresses: &[IpAddr]) -> Result<Connection, Cause> {
+        let opener = Opener {
+            host: self.hop.host.clone(),
+            addresses: Addresses::Known(addresses.to_vec()),
+            source: self.route.source,
+            tls: plan.tls.clone(),
+            implicit_tls: self.route.implicit_tls,
+            limits: limits(&self.route.timeouts),
+            hostname: self.route.hello.clone(),
+            dialect: self.route.dialect,
+        };
         let mut connection = opener.open(self.deadline).await?;
         plan.check(&opener.host, &mut connection).await?;
+        // Who can forge the MX record gets a certificate for whatever name it has: RFC 7672 section 2.2.1, RFC 8689
+        // section 4.2.1. A policy of the domain lists its names.
+        connection.verified &= self.hop.secure || self.route.tls.is_by_domain();
         if let Some(login) = &self.route.login {
-            let logged_in = login.run(&mut connection, &self.hop.opener.host, self.route.timeouts.command).await;
+            let logged_in = login.run(&mut connection, &self.hop.host, self.route.timeouts.command).await;
             if let Err(cause) = logged_in {
                 tokio::spawn(connection.quit());
                 return Err(cause);
@@ -378,12 +456,8 @@ impl Visit<'_> {
         let recipient = |at: &usize| self.envelope.recipients.get(*self.recipients.get(*at)?);
         let recipients: Vec<&Recipient> = batch.iter().filter_map(recipient).collect();
         let reused = connection.kept;
-        let transaction = Transaction {
-            host: &self.hop.opener.host,
-            timeouts: &self.route.timeouts,
-            envelope: self.envelope,
-            recipients,
-        };
+        let transaction =
+            Transaction { host: &self.hop.host, timeouts: &self.route.timeouts, envelope: self.envelope, recipients };
         connection.uses = connection.uses.saturating_add(1);
         let transacted = transaction.run(&mut connection, source).await;
         if reused && transacted.after == After::NeverBegun {
@@ -407,7 +481,7 @@ impl Visit<'_> {
             }
             After::Idle => {}
         }
-        if !has_room(&connection) || !self.hop.pool.may_serve_again(&connection) {
+        if !has_room(&connection) || !self.pool.may_serve_again(&connection) {
             tokio::spawn(connection.quit());
             return None;
         }
@@ -415,7 +489,7 @@ impl Visit<'_> {
         if wanted {
             return Some(connection);
         }
-        self.hop.pool.put(connection);
+        self.pool.put(connection);
         None
     }
 }

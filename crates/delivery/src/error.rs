@@ -61,6 +61,12 @@ pub enum DeliveryError {
         /// Where it is named.
         span: Range<usize>,
     },
+    /// Of one family there can be one.
+    #[error("source has at most one IPv4 and one IPv6 address: each connection comes from that of its family")]
+    TwoSources(Range<usize>),
+    /// A domain's mail exchanges speak SMTP.
+    #[error("hosts = [\"mx\"] is for protocol = \"smtp\": name the hosts that speak LMTP")]
+    LmtpMx(Range<usize>),
     /// `implicit_tls` beside a TLS mode that can do without TLS.
     #[error("implicit_tls needs tls = \"require\" or \"verify\"")]
     ImplicitTls(Range<usize>),
@@ -104,6 +110,8 @@ impl DeliveryError {
             | Self::DaneWithoutDnssec(span)
             | Self::NoResolver(span)
             | Self::ClientCertificate { span, .. }
+            | Self::TwoSources(span)
+            | Self::LmtpMx(span)
             | Self::ImplicitTls(span)
             | Self::Auth { span, .. }
             | Self::Ca { span, .. } => Some(span.clone()),

@@ -5,6 +5,9 @@
 //! spool's business.
 
 mod courier;
+mod next_hops;
+mod choice;
+mod pools;
 mod transaction;
 mod scope;
 mod tls;
@@ -26,5 +29,7 @@ pub use means::Means;
 pub use origin::Origin;
 pub use outcome::Outcome;
 pub use outcomes::Outcomes;
-pub use settings::{AuthSettings, ClientCertificate, DomainPattern, RouteSettings, Timeouts, TlsMode};
+pub use settings::{
+    AuthSettings, ClientCertificate, DomainPattern, Hosts, ListedHost, RouteSettings, Timeouts, TlsMode,
+};
 pub use source::{InMemory, MessageSource};

@@ -8,7 +8,7 @@ use protocol::EnhancedCode;
 use zeroize::Zeroizing;
 
 use crate::error::DeliveryError;
-use crate::settings::{RouteSettings, TlsMode};
+use crate::settings::{Hosts, RouteSettings, TlsMode};
 
 /// RFC 4954 section 6, as a temporary failure: what is wrong is a setting, and not the message.
 const NOT_TAKEN: EnhancedCode = EnhancedCode(4, 7, 8);
@@ -57,7 +57,13 @@ impl Login {
         if username.len() > MAX_USER || password.len() > MAX_PASSWORD || username.contains('\0') {
             return Err(wrong(format!("username has {MAX_USER} octets at most, the password {MAX_PASSWORD}")));
         }
-        let here = route.hosts.get_ref().iter().all(Host::is_loopback);
+        // A certificate for a name that the DNS made up proves nothing.
+        if proves_password && matches!(route.hosts.get_ref(), Hosts::Mx { .. }) && !auth.to_anybody {
+            return Err(wrong(
+                "the password would go to whom the DNS names: name the hosts, or say to_anybody = true".to_owned(),
+            ));
+        }
+        let here = route.hosts.get_ref().are_loopback();
         // By DANE and MTA-STS a host is known only where somebody published it.
         let unknown = route.tls != TlsMode::Verify;
         if proves_password && unknown && !here && !auth.to_anybody {

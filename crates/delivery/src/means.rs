@@ -23,7 +23,7 @@ pub struct Means {
     pub knowledge: Knowledge,
     /// `[crl] check_outbound`: whether next hops' certificates may be revoked.
     pub check_revocation: bool,
-    /// For TLSA and MTA-STS records.
+    /// Who knows where hosts are; without, only `localhost` has a name.
     pub resolver: Option<Arc<Resolver>>,
     /// `[dns] dnssec`: whether the resolver can tell what is signed.
     pub dnssec: bool,
@@ -38,7 +38,7 @@ pub struct Means {
 }
 
 impl Means {
-    /// No trusts, no lists, nobody to ask.
+    /// No trusts, no lists, nobody to ask, and no hosts but those that are written as addresses, and this one.
     #[must_use]
     pub fn alone(hostname: Domain, provider: Arc<CryptoProvider>) -> Self {
         Self {

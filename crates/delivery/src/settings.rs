@@ -1,14 +1,19 @@
 //! `[[route]]` as the administrator writes it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::{Dialect, Host, Mechanism};
+use client::{Dialect, Mechanism};
 use protocol::{Domain, MailPattern};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use crate::duration;
+
+mod hosts;
+
+pub use hosts::{Hosts, ListedHost};
 
 /// One `[[route]]`: where some mail goes, and how. The first one that matches is taken.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,8 +33,15 @@ pub struct RouteSettings {
     /// Mail flow policies whose mail may take it; `[]`: whichever's.
     #[serde(default)]
     pub policies: Vec<Spanned<String>>,
-    /// Next hops, best first: `"mx.example.org:25"`, `"192.0.2.1"`, `"[2001:db8::1]:2525"`.
-    pub hosts: Spanned<Vec<Host>>,
+    /// Next hops, best first: `"mx.example.org:25"`, `"192.0.2.1"`, `{ host = "[2001:db8::1]:2525", priority = 20, weight = 3 }`;
+    /// or `["mx"]`, whom the DNS names for the recipient's domain.
+    pub hosts: Spanned<Hosts>,
+    /// Where connections come from: an IPv4 address, an IPv6 address, or one of each.
+    #[serde(default = "default_source")]
+    pub source: Spanned<Vec<IpAddr>>,
+    /// What EHLO says here, in place of `hostname`.
+    #[serde(default)]
+    pub hello: Option<Domain>,
     /// What the hosts speak.
     #[serde(default)]
     pub protocol: Dialect,
@@ -92,6 +104,10 @@ pub struct ClientCertificate {
 
 fn default_time() -> Duration {
     Duration::from_secs(5 * 60)
+}
+
+fn default_source() -> Spanned<Vec<IpAddr>> {
+    Spanned::new(0..0, Vec::new())
 }
 
 fn default_implicit_tls() -> Spanned<bool> {

@@ -114,7 +114,9 @@ fn all_mistakes_with_their_places() {
          [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'may'\ntrust = 'x'\n\
          [[route]]\ndomains = ['*']\nhosts = ['a']\nca = 'ca.pem'\ntrust = 'y'\n\
          [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'none'\nclient_certificate = {{ certificate = 'c', key = 'k' }}\n\
-         [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'may'\nclient_certificate = {{ certificate = '/nonexistent/c', key = 'k' }}\n",
+         [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'may'\nclient_certificate = {{ certificate = '/nonexistent/c', key = 'k' }}\n\
+         [[route]]\ndomains = ['*']\nhosts = ['mx']\ntls = 'none'\nprotocol = 'lmtp'\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'none'\nsource = ['192.0.2.1', '192.0.2.2']\n",
         empty.display()
     );
     let errors = build(&toml).unwrap_err();
@@ -132,6 +134,8 @@ fn all_mistakes_with_their_places() {
         "'y': a route has ca or trust, not both",
         "client_certificate needs TLS",
         "cannot read /nonexistent/c: No such file or directory (os error 2); certificate and key name two PEM files",
+        "['mx']: hosts = [\"mx\"] is for protocol = \"smtp\"",
+        "['192.0.2.1', '192.0.2.2']: source has at most one IPv4 and one IPv6 address",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {

@@ -27,6 +27,7 @@ type Pool = RetryDnsHandle<NameServerPool<TokioRuntimeProvider>>;
 
 /// The servers, and how far they are believed.
 pub(crate) enum Servers {
+    Nobody,
     Plain(Pool),
     Trusted(Pool),
     Validated(Box<DnssecDnsHandle<Pool>>),
@@ -91,6 +92,7 @@ impl Servers {
         options.edns_set_dnssec_ok = matches!(self, Self::Validated(_));
         let mut request = DnsRequest::from_query(Query::query(name.clone(), kind), options);
         let (response, authentic) = match self {
+            Self::Nobody => return Err(Missing::Unknown("there is no server to ask".to_owned())),
             Self::Plain(pool) => (pool.send(request).first_answer().await, false),
             Self::Trusted(pool) => {
                 // RFC 6840 section 5.7: the bit in a question asks for the one in the answer.

@@ -76,6 +76,13 @@ impl Resolver {
         })
     }
 
+    /// Knows `localhost`, and has nobody to ask.
+    #[must_use]
+    pub fn alone() -> Self {
+        let (servers, memory) = (Servers::Nobody, Memory::new(1));
+        Self { servers, memory, patience: Duration::ZERO, system: System::default() }
+    }
+
     /// How long one name may take.
     #[must_use]
     pub fn patience(&self) -> Duration {

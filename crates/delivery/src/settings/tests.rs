@@ -15,7 +15,8 @@ fn route(toml: &str) -> Result<RouteSettings, String> {
 fn a_short_route_has_safe_defaults() {
     let route = route("domains = ['*']\nhosts = ['mx.example.org']").unwrap();
     assert_eq!(route.tls, TlsMode::Verify);
-    assert_eq!(route.hosts.get_ref()[0].to_string(), "mx.example.org:25");
+    let Hosts::Listed(hosts) = route.hosts.get_ref() else { panic!("{:?}", route.hosts) };
+    assert_eq!(hosts[0].host.to_string(), "mx.example.org:25");
     assert_eq!(route.timeouts.end, Duration::from_secs(600));
     assert!(!*route.implicit_tls.get_ref());
 }
@@ -52,6 +53,12 @@ fn mistakes_are_explained() {
         ("domains = ['*']\nhosts = ['a']\ntls = 'danish'", "or \"mta-sts\""),
         ("domains = ['*']\nhosts = ['a']\ntls = 'yes'", "is not a TLS mode"),
         ("domains = ['*']\nhosts = ['a:b']", "is not a host such as"),
+        ("domains = ['*']\nhosts = 'a'", "hosts such as"),
+        ("domains = ['*']\nhosts = [25]", "a host such as"),
+        ("domains = ['*']\nhosts = ['mx', 'a']", "\"mx\" stands alone"),
+        ("domains = ['*']\nhosts = [{ host = 'a', weight = 0 }]", "a weight is at least 1"),
+        ("domains = ['*']\nhosts = [{ host = 'a', wieght = 2 }]", "unknown field `wieght`"),
+        ("domains = ['*']\nhosts = ['a']\nsource = ['mx']", "invalid IP address"),
         ("domains = ['a..b']\nhosts = ['a']", "is not \"*\", a domain"),
         ("domains = ['*']\nhosts = ['a']\nkeep_open = 'long'", "is not a duration such as"),
         ("domains = ['*']\nhosts = ['a']\ntimeouts = { conect = '1s' }", "unknown field `conect`"),
@@ -60,4 +67,18 @@ fn mistakes_are_explained() {
         let found = route(toml).unwrap_err();
         assert!(found.contains(expected), "{toml}:\n{found}");
     }
+}
+
+#[test]
+fn hosts() {
+    let hosts = |text: &str| route(&format!("domains = ['*']\nhosts = {text}")).unwrap().hosts.into_inner();
+    let listed = |host: &str, priority, weight| ListedHost { host: host.parse().unwrap(), priority, weight };
+    assert_eq!(hosts("['mx']"), Hosts::Mx { port: 25 });
+    assert_eq!(hosts("['mx:2525']"), Hosts::Mx { port: 2525 });
+    // No port follows: a host of this name.
+    assert_eq!(hosts("['mx1']"), Hosts::Listed(vec![listed("mx1", 10, 1)]));
+    assert_eq!(
+        hosts("['a', { host = 'b:26', weight = 3, priority = 15 }, { host = 'c' }]"),
+        Hosts::Listed(vec![listed("a", 10, 1), listed("b:26", 15, 3), listed("c", 30, 1)])
+    );
 }
