@@ -341,6 +341,23 @@ fn authors_are_bound_to_the_identity() {
     assert!(receipt.authorize(&HeaderSection::read(b"From: bob@example.com\r\n").unwrap()).is_err());
 }
 
+/// Where it is so, the log must have the author for the message to be judged again.
+#[test]
+fn whether_an_author_matters() {
+    for (settings, known, matters) in [
+        ("from_header = \"own-address\"", true, true),
+        ("from_header = \"own-domain\"", true, true),
+        ("from_header = \"any\"", true, false),
+        ("from_header = \"own-address\"", false, false),
+        ("from_header = \"own-address\"\nmonitor = [\"from-header\"]", true, false),
+        ("from_header = \"own-address\"\nmonitor = [\"sender\"]", true, true),
+    ] {
+        let clearance = Clearance::new(known.then(|| identified(ALICE)), Reach::Anywhere, &policy(settings), false);
+        let permit = clearance.permit(ReversePath::Null).unwrap();
+        assert_eq!(permit.may_refuse_author(), matters, "{settings}, known: {known}");
+    }
+}
+
 #[test]
 fn an_author_is_rewritten_but_never_a_signed_one() {
     let rewrite = "on_foreign_from = \"rewrite\"";
