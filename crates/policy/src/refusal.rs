@@ -171,3 +171,25 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_granted_later() {
+        for (refusal, later, words) in [
+            (Refusal::AccessDenied(None), false, "access denied by policy"),
+            (Refusal::CertificateRevoked, false, "client certificate revoked"),
+            (Refusal::InvalidCredentials, false, "invalid credentials"),
+            (Refusal::RecipientUnknown, false, "recipient unknown"),
+            (Refusal::Temporary(Temporary::Allowance), true, "directory unavailable for the allowance query"),
+            (Refusal::TooManyRecipients(3), true, "3 recipients in this message already"),
+            (Refusal::ClientHourFull(4), true, "4 recipients of this client within the hour already"),
+            (Refusal::IdentityHourFull(5), true, "5 recipients of this identity within the hour already"),
+            (Refusal::Harvesting(6), true, "6 unknown recipients of this client within the hour already"),
+        ] {
+            assert_eq!((refusal.is_temporary(), refusal.to_string().as_str()), (later, words));
+        }
+    }
+}

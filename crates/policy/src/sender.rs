@@ -123,3 +123,23 @@ pub(crate) fn named(person: &Principal) -> Vec<Mailbox> {
 pub(crate) fn stand_in(person: &Principal) -> Option<&Mailbox> {
     person.addresses.iter().find(|address| address.is_ascii())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_value_says_what_would_be_right() {
+        let foreign = |text: &str| OnForeign::try_from(text.to_owned());
+        assert_eq!((foreign("reject"), foreign("rewrite")), (Ok(OnForeign::Reject), Ok(OnForeign::Rewrite)));
+        assert!(foreign("monitor").unwrap_err().contains("write monitor = [\"sender\"]"));
+        assert_eq!(foreign("drop").unwrap_err(), "unknown variant `drop`, expected `reject` or `rewrite`");
+        for separator in "+-=_#%".chars() {
+            assert_eq!(SubaddressSeparator::try_from(separator.to_string()), Ok(SubaddressSeparator(separator)));
+        }
+        for wrong in ["", "a", "@", ".", "++", "+a", "é", "−"] {
+            let error = SubaddressSeparator::try_from(wrong.to_owned()).unwrap_err();
+            assert!(error.ends_with("write \"+\"") && error.contains(wrong), "{wrong:?}: {error}");
+        }
+    }
+}
