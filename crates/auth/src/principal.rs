@@ -37,3 +37,34 @@ impl Principal {
                 .is_ok_and(|named| self.addresses.iter().any(|address| address.same_as(&named)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_named_by_user_id_or_address() {
+        let address = |text: &str| text.parse::<Mailbox>().unwrap();
+        let mut alice = Principal {
+            user_id: "alice".to_owned(),
+            addresses: vec![address("alice@example.mil")],
+            send_as: vec!["staff@example.mil".parse().unwrap(), "@lists.example.mil".parse().unwrap()],
+        };
+        for (name, is, named) in [
+            ("alice", true, true),
+            ("Alice", true, true),
+            ("alice@example.mil", false, true),
+            ("ALICE@Example.MIL", false, true),
+            ("alice@example.com", false, false),
+            ("bob", false, false),
+            ("", false, false),
+            // What is lent names nobody.
+            ("staff@example.mil", false, false),
+            ("x@lists.example.mil", false, false),
+        ] {
+            assert_eq!((alice.is(name), alice.is_named(name)), (is, named), "{name:?}");
+        }
+        alice.add_addresses([address("Alice@EXAMPLE.mil"), address("a@b.example"), address("a@b.example")]);
+        assert_eq!(alice.addresses, [address("alice@example.mil"), address("a@b.example")]);
+    }
+}

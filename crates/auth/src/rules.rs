@@ -162,3 +162,57 @@ impl TryFrom<String> for Mechanism {
         name.parse()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mechanisms_have_the_names_they_are_registered_under() {
+        for (mechanism, name, scram, token) in [
+            (Mechanism::Plain, "PLAIN", false, false),
+            (Mechanism::Login, "LOGIN", false, false),
+            (Mechanism::External, "EXTERNAL", false, false),
+            (Mechanism::ScramSha256, "SCRAM-SHA-256", true, false),
+            (Mechanism::ScramSha256Plus, "SCRAM-SHA-256-PLUS", true, false),
+            (Mechanism::OauthBearer, "OAUTHBEARER", false, true),
+            (Mechanism::Xoauth2, "XOAUTH2", false, true),
+        ] {
+            assert_eq!((mechanism.name(), mechanism.to_string().as_str()), (name, name));
+            assert_eq!((mechanism.is_scram(), mechanism.is_token()), (scram, token), "{name}");
+            assert_eq!(name.to_lowercase().parse(), Ok(mechanism));
+            assert_eq!(Mechanism::try_from(name.to_owned()), Ok(mechanism));
+            assert_eq!(serde_json::to_string(&mechanism).unwrap(), format!("\"{name}\""));
+        }
+        for unknown in ["", "PLAIN ", "CRAM-MD5", "SCRAM-SHA-1"] {
+            assert_eq!(unknown.parse::<Mechanism>(), Err(UnknownMechanism), "{unknown:?}");
+            assert_eq!(Mechanism::try_from(unknown.to_owned()), Err(UnknownMechanism), "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_nothing_leads_to() {
+        use OnProblem::{Fallback, Reject};
+        let password = PasswordRules { mechanisms: vec![Mechanism::Plain], on_not_allowed: OnNotAllowed::Reject };
+        let profile = |certificate: Option<[OnProblem; 3]>, password: Option<&PasswordRules>| ProfileRules {
+            certificate: certificate.map(|[on_missing, on_invalid, on_no_match]| CertificateRules {
+                on_missing,
+                on_invalid,
+                on_no_match,
+                on_unknown_status: pki::OnUnknownStatus::Temporary,
+            }),
+            password: password.cloned(),
+            recheck_after: Duration::from_secs(300),
+        };
+        for (on_problem, never) in [
+            (Some([Reject, Reject, Reject]), true),
+            (Some([Fallback, Reject, Reject]), false),
+            (Some([Reject, Fallback, Reject]), false),
+            (Some([Reject, Reject, Fallback]), false),
+            (None, false),
+        ] {
+            assert_eq!(profile(on_problem, Some(&password)).password_never_opens(), never, "{on_problem:?}");
+            assert!(!profile(on_problem, None).password_never_opens(), "{on_problem:?}");
+        }
+    }
+}
