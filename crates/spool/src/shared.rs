@@ -13,6 +13,8 @@ use crate::store::{Due, Store};
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
+    /// At the start the clock was behind the last message's arrival.
+    pub(crate) set_back: bool,
     pub(crate) settings: Settings,
     /// Who notices come from.
     pub(crate) hostname: Domain,
@@ -58,8 +60,12 @@ pub struct Counters {
 }
 
 impl Shared {
-    /// No attempt is put off beyond this: the longest wait, and room for what may be added to spread attempts.
+    /// No attempt is put off beyond this, where the clock has been set back: the longest wait, and room for what is added to
+    /// spread attempts. A route whose own waits are longer tries once too early then.
     pub(crate) fn latest(&self) -> Millis {
+        if !self.set_back {
+            return Millis::MAX;
+        }
         self.clock.now().saturating_add(millis(self.settings.max_retry_interval.saturating_mul(2)))
     }
 

@@ -46,9 +46,11 @@ impl Spool {
     ) -> Result<(Self, RecoveryReport), SpoolError> {
         let folder = state_dir.join("spool");
         let opened = store::blocking(move || Store::open(&folder, &tuning)).await??;
+        let clock = Clock::start();
         let shared = Shared {
+            set_back: clock.now_micros() < opened.store.ids().last().raw(),
             store: opened.store,
-            clock: Clock::start(),
+            clock,
             settings: settings.clone(),
             hostname: hostname.clone(),
             arrivals: Mutex::new(opened.arrivals),
