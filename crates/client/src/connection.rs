@@ -201,6 +201,7 @@ impl Opener {
             if must {
                 // RFC 5321 section 4.1.1.10: the session ends with QUIT. Nobody waits for the answer.
                 tokio::spawn(connection.quit());
+                tracing::warn!(host = %self.host, why, "nothing was sent in clear text; somebody on the way may have removed the offer of TLS");
                 return Err(Refused::Other(Cause::tls(Some(&self.host), TlsFailure::StarttlsNotSupported, why)));
             }
             Ok(connection)
