@@ -224,7 +224,7 @@ impl Courier {
             true => tls_required::is_waived(source).await,
             false => false,
         };
-        let via = Via { domain: domain.map(AsRef::as_ref), tls_not_required };
+        let via = Via { domain: domain.map(AsRef::as_ref), secure: true, tls_not_required };
         let mut absent = Vec::new();
         for hop in &hops {
             if outcomes.open().is_empty() || Instant::now() >= deadline {
@@ -403,7 +403,7 @@ impl Visit<'_> {
 
     async fn connect(&self) -> Result<Connection, NotConnected> {
         let host = &self.hop.host;
-        let plan = self.route.tls.plan(host, self.via).await?;
+        let plan = self.route.tls.plan(host, Via { secure: self.hop.secure, ..self.via }).await?;
         if let Some(mut connection) = self.pool.take().filter(|connection| plan.is_met_by(connection)) {
             connection.set_deadline(self.deadline);
             return Ok(connection);
@@ -433,9 +433,6 @@ impl Visit<'_> {
         };
         let mut connection = opener.open(self.deadline).await?;
         plan.check(&opener.host, &mut connection).await?;
-        // Who can forge the MX record gets a certificate for whatever name it has: RFC 7672 section 2.2.1, RFC 8689
-        // section 4.2.1. A policy of the domain lists its names.
-        connection.verified &= self.hop.secure || self.route.tls.is_by_domain();
         if let Some(login) = &self.route.login {
             let logged_in = login.run(&mut connection, &self.hop.host, self.route.timeouts.command).await;
             if let Err(cause) = logged_in {

@@ -44,6 +44,8 @@ enum Mode {
 pub(crate) struct Via<'a> {
     /// The recipient's domain in A-labels, where the route asks for it.
     pub(crate) domain: Option<&'a str>,
+    /// The host's name comes from the configuration, or from an answer that is signed.
+    pub(crate) secure: bool,
     /// The sender does not want the message held up for policies of the recipient's side (RFC 8689 section 3).
     pub(crate) tls_not_required: bool,
 }
@@ -135,8 +137,11 @@ impl RouteTls {
             Mode::None => Ok(Plan { tls: Tls::Never, authorities: None, verifies: false, only_tests: false }),
             Mode::May => self.opportunistic(),
             Mode::Require => self.encrypted(),
-            Mode::Verify(authorities) => self.vouched(authorities),
-            Mode::Dane(resolver) => match dane::records(resolver, host).await? {
+            // RFC 8689 section 4.2.1: a host that anybody could have named may be another one than is meant.
+            Mode::Verify(authorities) => Ok(Plan { verifies: via.secure, ..self.vouched(authorities)? }),
+            // RFC 7672 section 2.2.1: with it, whoever can name the host could as well be it.
+            Mode::Dane(_) if !via.secure => self.opportunistic(),
+            Mode::Dane(resolver) => match dane::records(resolver, host, via.domain).await? {
                 dane::Records::Nothing => self.opportunistic(),
                 dane::Records::Unusable => self.encrypted(),
                 dane::Records::Usable(associations) => Ok(Plan { verifies: true, ..self.must(associations)? }),

@@ -72,7 +72,7 @@ async fn dane_over_signed_zones() {
     let records = [
         "right A 127.0.0.1\nwrong A 127.0.0.1\nnone A 127.0.0.1\nta A 127.0.0.1\nmx A 127.0.0.1\nodd A 127.0.0.1\n"
             .to_owned(),
-        "alias CNAME right\nforged A 127.0.0.1\n".to_owned(),
+        "alias CNAME right\nforged A 127.0.0.1\n@ MX 10 right\nbad MX 10 wrong\nabroad MX 10 right.plain.\n".to_owned(),
         record("right", port, &format!("3 1 1 {right}")),
         record("right", clear, &format!("3 1 1 {right}")),
         record("wrong", port, &format!("3 1 1 {wrong}")),
@@ -117,6 +117,18 @@ async fn dane_over_signed_zones() {
     for (host, port, expected) in table {
         let found = outcome(&format!("hosts = ['{host}:{port}']\ntls = 'dane'"), &means, "bob@example.net").await;
         assert!(found.starts_with(expected), "{host}:{port}: {found}");
+    }
+    // By MX: a signed one leads to a host that is verified; one that is not signed leads anywhere.
+    for (domain, port, expected) in [
+        ("signed", port, "delivered"),
+        ("bad.signed", port, "deferred 4.7.5"),
+        ("signed", clear, "deferred 4.7.4"),
+        ("bad.plain", port, "delivered"),
+        ("plain", clear, "delivered"),
+        ("abroad.signed", clear, "delivered"),
+    ] {
+        let found = outcome(&format!("hosts = ['mx:{port}']\ntls = 'dane'"), &means, &format!("bob@{domain}")).await;
+        assert!(found.starts_with(expected), "MX of {domain}, {port}: {found}");
     }
     // The sender does not want it held up: RFC 8689 section 5.
     let courier =

@@ -22,11 +22,11 @@ pub(crate) enum Records {
     Usable(Associations),
 }
 
-/// Looks up the TLSA records of a next hop: RFC 7672 section 2.2.
+/// Looks up the TLSA records of a next hop: RFC 7672 section 2.2. `domain` is what it is an exchange of.
 ///
 /// # Errors
 /// When the DNS does not say, or not so that it can be believed: whoever can make it so must not be able to switch DANE off.
-pub(crate) async fn records(resolver: &Resolver, host: &Host) -> Result<Records, Cause> {
+pub(crate) async fn records(resolver: &Resolver, host: &Host, domain: Option<&str>) -> Result<Records, Cause> {
     // Section 2.2.2 is about names; an address has no zone of its own.
     let ServerName::DnsName(name) = host.name() else { return Ok(Records::Nothing) };
     let unbelieved = |what: &str, why: String| {
@@ -46,8 +46,9 @@ pub(crate) async fn records(resolver: &Resolver, host: &Host) -> Result<Records,
     for base in bases.into_iter().flatten() {
         match resolver.tlsa(&format!("_{}._tcp.{base}", host.port())).await {
             Ok(answer) if answer.secure => {
-                let names = [base, &name].map(|name| ServerName::try_from(name.clone()));
-                let names = names.into_iter().filter_map(Result::ok).collect();
+                // Section 3.2.2: the next-hop domain too.
+                let names = [Some(base.as_str()), Some(name.as_str()), domain].into_iter().flatten();
+                let names = names.filter_map(|name| ServerName::try_from(name.to_owned()).ok()).collect();
                 return Ok(Associations::of(&answer.records, names).map_or(Records::Unusable, Records::Usable));
             }
             Ok(_) | Err(Missing::Name | Missing::Records) => {}
