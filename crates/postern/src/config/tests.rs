@@ -67,6 +67,7 @@ fn its_commented_settings_exist_and_are_the_defaults() {
     ];
     let examples = [
         "#client_certificate",
+        "#hello = ",
         "#auth = ",
         "#scram_attribute",
         "#introspection",
