@@ -51,6 +51,12 @@ pub(crate) enum Command {
     /// Look at certificates: what is in them, and whether they would be accepted.
     #[command(subcommand)]
     Certificate(CertificateCommand),
+    /// Look at the queue of the running gateway, and put it in order.
+    ///
+    /// Who may open the gateway's control socket may do all of this: its own user, and root. What is done is logged, with
+    /// the user id of who did it.
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Look at the certificate revocation lists in use, and read them anew.
     ///
     /// Asks the running gateway; where there is none, the command reads the lists itself.
@@ -136,6 +142,104 @@ pub(crate) enum CertificateCommand {
         #[arg(long, value_name = "TIME", value_parser = instant)]
         at: Option<pki::Time>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// List messages, the oldest first: who waits, for what reason, and until when.
+    List {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        filter: QueueFilter,
+        /// At most so many.
+        #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+        limit: usize,
+        /// Print a line of JSON for each message.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all about one message.
+    Show {
+        /// Its id.
+        id: spool::MessageId,
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Count who waits, by domain and age in minutes.
+    Summary {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        filter: QueueFilter,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try messages now, those too whose destination is down.
+    Retry(QueueOrder),
+    /// Hold messages: they are not tried until they are released.
+    Hold(QueueOrder),
+    /// Release what is held.
+    Release(QueueOrder),
+    /// Give messages up, and tell their senders.
+    Bounce(QueueOrder),
+    /// Give messages up, and tell nobody.
+    Delete(QueueOrder),
+    /// Write a message and its envelope into two new files, ID.eml and ID.envelope.json; it stays in the queue.
+    Export {
+        /// Its id.
+        id: spool::MessageId,
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Where to.
+        #[arg(long, default_value = ".", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
+}
+
+/// Which messages of the queue are meant; each condition must hold.
+#[derive(Debug, Args)]
+pub(crate) struct QueueFilter {
+    /// Of this sender, or with this in its address; `<>` for the null sender.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) sender: Option<String>,
+    /// For this recipient, or with this in its address.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) recipient: Option<String>,
+    /// For a recipient of this domain.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) domain: Option<String>,
+    /// Accepted this long ago, or longer: 2h, 3days.
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub(crate) older_than: Option<Duration>,
+    /// Held ones.
+    #[arg(long)]
+    pub(crate) held: bool,
+    /// Of this id; may be given several times.
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Vec<spool::MessageId>,
+}
+
+/// What is to be done to which messages.
+#[derive(Debug, Args)]
+pub(crate) struct QueueOrder {
+    /// Ids of messages.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<spool::MessageId>,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    #[command(flatten)]
+    pub(crate) filter: QueueFilter,
+    /// Every message of the queue.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Do not ask before messages are given up.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -82,7 +82,7 @@ impl Gateway {
             statistics: Arc::clone(&statistics),
             keep_days,
             failures: Arc::default(),
-            spool,
+            spool: spool.clone(),
             stop: CancellationToken::new(),
             stop_timeout: configuration.limits.stop_timeout,
             stop_delivery,
@@ -95,6 +95,7 @@ impl Gateway {
                 configuration.courier,
                 configuration.state_dir,
                 (statistics, keep_days),
+                spool,
             ),
         };
         let server = gateway.server(
@@ -195,6 +196,7 @@ impl Gateway {
             configuration.courier,
             configuration.state_dir,
             (Arc::clone(&self.statistics), self.keep_days),
+            self.spool.clone(),
         );
         Ok(())
     }
@@ -267,6 +269,7 @@ fn watch(
     courier: delivery::Courier,
     state_dir: PathBuf,
     (statistics, keep_days): (Arc<Statistics>, u16),
+    spool: Spool,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let files = async {
@@ -285,6 +288,7 @@ fn watch(
             directories: directories.clone().into(),
             statistics: Arc::clone(&statistics),
             keep_days,
+            spool,
         };
         tokio::join!(
             files,

@@ -10,6 +10,7 @@ mod explain;
 mod certificate;
 mod directory_command;
 mod crl;
+mod queue_command;
 mod report_command;
 mod spool_command;
 mod session_log;
@@ -17,6 +18,7 @@ mod run;
 mod small_commands;
 mod gateway;
 mod control;
+mod queue;
 mod lists;
 mod directories;
 mod forwards;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Explain(explain) => explain::explain(&explain),
         Command::Simulate(simulate) => simulate::simulate(&simulate),
         Command::Certificate(command) => certificate::certificate(&command),
+        Command::Queue(command) => queue_command::queue(&command),
         Command::Crl(command) => crl::crl(&command),
         Command::Directory(command) => directory_command::directory(&command),
         Command::Report(arguments) => report_command::report(&arguments),

@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 
 use delivery::Origin;
 use protocol::Envelope;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, Notify, OnceCell};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Millis;
 use crate::id::MessageId;
@@ -18,6 +19,8 @@ use crate::store::{ReadError, Source};
 pub(crate) struct Active {
     pub(crate) id: MessageId,
     content: OnceCell<Content>,
+    /// Breaks off its attempts.
+    pub(crate) break_off: CancellationToken,
 }
 
 /// What the store says of it.
@@ -35,6 +38,8 @@ pub(crate) struct Content {
 pub(crate) struct Progressing {
     pub(crate) state: State,
     pub(crate) under_way: Vec<bool>,
+    /// Something has ended.
+    pub(crate) ended: Arc<Notify>,
 }
 
 impl Active {
@@ -49,7 +54,7 @@ impl Active {
                 envelope: loaded.envelope,
                 origin: loaded.origin,
                 source: loaded.source,
-                progress: Mutex::new(Progressing { state: loaded.state, under_way }),
+                progress: Mutex::new(Progressing { state: loaded.state, under_way, ended: Arc::default() }),
             })
         };
         self.content.get_or_try_init(read).await
@@ -66,12 +71,15 @@ impl Content {
 impl Progressing {
     /// The recipients to be served now by nobody else's attempt.
     pub(crate) fn due(&self, now: Millis) -> impl Iterator<Item = usize> {
-        let free = |at: usize| self.under_way.get(at) == Some(&false);
+        let free = |at: usize| !self.state.held && self.under_way.get(at) == Some(&false);
         self.state.pending().filter(move |(at, progress)| progress.next <= now && free(*at)).map(|(at, _)| at)
     }
 
     /// When the next recipient's turn comes that is not now.
     pub(crate) fn later(&self, now: Millis) -> Option<Millis> {
+        if self.state.held {
+            return self.state.due();
+        }
         self.state.pending().map(|(_, progress)| progress.next).filter(|&next| next > now).min()
     }
 
@@ -81,6 +89,7 @@ impl Progressing {
                 *mark = under_way;
             }
         }
+        self.ended.notify_waiters();
     }
 }
 
@@ -90,10 +99,10 @@ pub(crate) struct ActiveMessages(HashMap<MessageId, Weak<Active>>);
 
 impl ActiveMessages {
     /// The message, shared with whoever works on it already.
-    pub(crate) fn get(&mut self, id: MessageId) -> Arc<Active> {
+    pub(crate) fn get(&mut self, id: MessageId, break_off: &CancellationToken) -> Arc<Active> {
         let known = self.0.get(&id).and_then(Weak::upgrade);
         known.unwrap_or_else(|| {
-            let active = Arc::new(Active { id, content: OnceCell::new() });
+            let active = Arc::new(Active { id, content: OnceCell::new(), break_off: break_off.child_token() });
             self.0.insert(id, Arc::downgrade(&active));
             active
         })

@@ -25,7 +25,7 @@ pub(crate) struct Attempt {
     pub(crate) active: Arc<Active>,
     pub(crate) way: Way,
     /// The stop does not wait any longer.
-    pub(crate) break_off: CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 /// How an attempt ended.
@@ -82,8 +82,8 @@ impl Attempt {
             return Ended { due: Some(now), went: Went::Nowhere };
         }
         let went = went(&outcomes);
-        let (shared, id, break_off) = (&self.shared, self.active.id, &self.break_off);
-        let patience = Patience::with(&shared.settings, &self.courier, self.way.as_ref());
+        let (shared, id, break_off) = (&self.shared, self.active.id, &self.stop);
+        let patience = Patience::with(&shared.settings, self.way.as_ref().map(|way| (&self.courier, way)));
         let due = Record { shared, id, content, recipients, outcomes, patience, break_off }.write().await;
         Ended { due, went }
     }
@@ -107,7 +107,7 @@ impl Attempt {
             let deliver = self.courier.deliver_into(&mut outcomes, destination, &content.envelope, &recipients, source);
             tokio::select! {
                 () = deliver => false,
-                () = self.break_off.cancelled() => true,
+                () = self.active.break_off.cancelled() => true,
             }
         };
         if !broken_off {

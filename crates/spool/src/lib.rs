@@ -6,6 +6,8 @@
 
 mod spool;
 mod run;
+mod obey;
+mod listing;
 mod attempt;
 mod record;
 mod active;
@@ -13,6 +15,7 @@ mod schedule;
 mod notice;
 mod transaction;
 mod shared;
+mod order;
 mod store;
 mod state;
 mod patience;
@@ -24,6 +27,8 @@ mod error;
 
 pub use error::SpoolError;
 pub use id::{MessageId, NotAnId};
+pub use listing::{AGES, Filter, Page, Queued, Summary, Waiting};
+pub use order::{Order, OrderError};
 pub use settings::Settings;
 pub use shared::Counters;
 pub use spool::{Spool, verify};

@@ -15,8 +15,8 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    pub(crate) fn with(settings: &Settings, courier: &Courier, way: Option<&Destination>) -> Self {
-        let own = way.map(|destination| courier.patience(destination)).unwrap_or_default();
+    pub(crate) fn with(settings: &Settings, route: Option<(&Courier, &Destination)>) -> Self {
+        let own = route.map(|(courier, destination)| courier.patience(destination)).unwrap_or_default();
         Self {
             retry_interval: millis(own.retry_interval.unwrap_or(settings.retry_interval)),
             max_retry_interval: millis(own.max_retry_interval.unwrap_or(settings.max_retry_interval)),

@@ -11,6 +11,8 @@ use crate::active::{Active, ActiveMessages};
 use crate::attempt::{Attempt, Ended, give_way, way};
 use crate::clock::Millis;
 use crate::id::MessageId;
+use crate::obey::{Obeyed, obey};
+use crate::order::Ordered;
 use crate::patience::Patience;
 use crate::schedule::{LaneId, Schedule, Start, Terms, Way};
 use crate::shared::Shared;
@@ -40,6 +42,10 @@ enum Event {
         given: bool,
         ended: Ended,
     },
+    Obeyed {
+        id: MessageId,
+        obeyed: Obeyed,
+    },
 }
 
 pub(crate) struct Run {
@@ -56,6 +62,7 @@ pub(crate) struct Run {
 /// Delivers until `shutdown`; then waits for what is under way.
 pub(crate) async fn run(shared: Arc<Shared>, courier: Courier, shutdown: CancellationToken) {
     let mut arrivals = shared.arrivals.lock().await;
+    let mut orders = shared.orders.1.lock().await;
     let mut couriers = shared.courier.subscribe();
     couriers.mark_unchanged();
     let mut run = Run {
@@ -85,6 +92,7 @@ pub(crate) async fn run(shared: Arc<Shared>, courier: Courier, shutdown: Cancell
                     run.schedule.forget_ways(run.shared.clock.now());
                 }
             }
+            Some(ordered) = orders.recv() => run.order(ordered),
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -99,7 +107,8 @@ impl Run {
             && let Some(id) = self.schedule.next_due(now)
         {
             self.sorting += 1;
-            let (shared, courier, active) = (self.shared.clone(), self.courier.clone(), self.active.get(id));
+            let (shared, courier, active) =
+                (self.shared.clone(), self.courier.clone(), self.active.get(id, &self.break_off));
             self.tasks.spawn(sort(shared, courier, active));
         }
         // Slow destinations may use up all there is; each of the others still has room for one, up to as many again.
@@ -121,17 +130,32 @@ impl Run {
         let attempt = Attempt {
             shared: self.shared.clone(),
             courier: self.courier.clone(),
-            active: self.active.get(id),
+            active: self.active.get(id, &self.break_off),
             way: way.clone(),
-            break_off: self.break_off.clone(),
+            stop: self.break_off.clone(),
         };
         let is_given = given.is_some();
         self.tasks
             .spawn(async move { Event::Ended { id, way, lane, given: is_given, ended: attempt.run(given).await } });
     }
 
+    fn order(&mut self, (id, order, done): Ordered) {
+        let (shared, courier, active) =
+            (self.shared.clone(), self.courier.clone(), self.active.get(id, &self.break_off));
+        let stop = self.break_off.clone();
+        self.tasks.spawn(async move {
+            let (obeyed, answer) = match obey(&shared, &courier, &active, order, &stop).await {
+                Ok(obeyed) => (obeyed, Ok(())),
+                Err(error) => (Obeyed::default(), Err(error)),
+            };
+            // Whoever asked may have gone.
+            drop(done.send(answer));
+            Event::Obeyed { id, obeyed }
+        });
+    }
+
     fn patience(&self, way: &Way) -> Patience {
-        Patience::with(&self.shared.settings, &self.courier, way.as_ref())
+        Patience::with(&self.shared.settings, way.as_ref().map(|way| (&self.courier, way)))
     }
 
     fn most(&self, way: &Way) -> u32 {
@@ -169,6 +193,13 @@ impl Run {
                 if let Some(at) = ended.due {
                     self.schedule.wait(at, id);
                 }
+                self.active.forget(id);
+            }
+            Ok(Event::Obeyed { id, obeyed }) => {
+                let now = self.shared.clock.now();
+                obeyed.before.into_iter().for_each(|at| self.schedule.forget(at, id));
+                obeyed.due.into_iter().for_each(|at| self.schedule.wait(at, id));
+                obeyed.ways.iter().for_each(|way| self.schedule.revive(way, now));
                 self.active.forget(id);
             }
             // A panic; the message is looked at again at the next start. Nothing of ours panics.

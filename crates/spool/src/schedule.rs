@@ -129,6 +129,11 @@ impl Schedule {
         self.waiting.insert((at, id));
     }
 
+    /// The message waits no longer for `at`.
+    pub(crate) fn forget(&mut self, at: Millis, id: MessageId) {
+        self.waiting.remove(&(at, id));
+    }
+
     /// The next message whose time has come.
     pub(crate) fn next_due(&mut self, now: Millis) -> Option<MessageId> {
         let first = *self.waiting.first()?;
@@ -244,6 +249,16 @@ impl Schedule {
             }
         }
         self.settle(number, now);
+    }
+
+    /// Tries a way that is down without waiting any longer.
+    pub(crate) fn revive(&mut self, way: &Way, now: Millis) {
+        if let Some(number) = self.numbers.get(way).copied() {
+            if let Some(down) = self.lanes.get_mut(&number).and_then(|lane| lane.down.as_mut()) {
+                down.until = now;
+            }
+            self.settle(number, now);
+        }
     }
 
     /// Puts a lane where it belongs among the turns, or forgets it. Its place in the order stays.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::clock::{Clock, Millis, millis};
+use crate::order::Ordered;
 use crate::settings::Settings;
 use crate::store::{Due, Store};
 
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     /// The courier to use from now on.
     pub(crate) courier: watch::Sender<Option<Courier>>,
     pub(crate) counts: Counts,
+    /// What administrators want done, for whoever runs the schedule.
+    pub(crate) orders: (mpsc::Sender<Ordered>, Mutex<mpsc::Receiver<Ordered>>),
 }
 
 #[derive(Debug, Default)]

@@ -3,19 +3,25 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use delivery::{Courier, Origin};
+use delivery::{Courier, MessageSource, Origin};
 use policy::Permit;
 use protocol::{Domain, Envelope};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::error::SpoolError;
+use crate::id::MessageId;
+use crate::listing::{self, Filter, Page, Summary};
+use crate::order::{Order, OrderError};
 use crate::run;
 use crate::settings::Settings;
 use crate::shared::{Counters, Counts, Shared};
 use crate::store::{self, Due, Finding, RecoveryReport, Store, Tuning, Verification};
 use crate::transaction::Transaction;
+
+/// Orders that wait to be heard.
+const ORDERS: usize = 64;
 
 /// Accepted mail until it is delivered. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -57,6 +63,10 @@ impl Spool {
             returns: opened.returns,
             courier: watch::Sender::new(None),
             counts: Counts::default(),
+            orders: {
+                let (sender, receiver) = mpsc::channel(ORDERS);
+                (sender, Mutex::new(receiver))
+            },
         };
         let latest = shared.latest();
         for Due { id, at } in opened.found {
@@ -89,6 +99,41 @@ impl Spool {
     /// Changes the routes under a running [`run`](Self::run). Attempts under way end as they began.
     pub fn use_courier(&self, courier: Courier) {
         self.shared.courier.send_replace(Some(courier));
+    }
+
+    /// The messages of the queue that are meant, at most `limit`, after this one.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn page(&self, filter: &Filter, after: Option<MessageId>, limit: usize) -> std::io::Result<Page> {
+        listing::page(&self.shared, filter, after, limit).await
+    }
+
+    /// A part of the summary of those that are meant: add up until there is no `next`.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn summary(&self, filter: &Filter, after: Option<MessageId>) -> std::io::Result<Summary> {
+        listing::summary(&self.shared, filter, after).await
+    }
+
+    /// Does something to a message; when this returns, it is on disk. Only while [`run`](Self::run) does.
+    ///
+    /// # Errors
+    /// When the message is not there, or the order cannot be carried out.
+    pub async fn order(&self, id: MessageId, order: Order) -> Result<(), OrderError> {
+        let (done, answer) = oneshot::channel();
+        self.shared.orders.0.send((id, order, done)).await.map_err(|_| OrderError::Stopped)?;
+        answer.await.map_err(|_| OrderError::Stopped)?
+    }
+
+    /// A message's envelope, and its text.
+    ///
+    /// # Errors
+    /// When it is not there, or cannot be read.
+    pub async fn open_message(&self, id: MessageId) -> Result<(Envelope, impl MessageSource + use<>), OrderError> {
+        let loaded = self.shared.store.load(id).await?;
+        Ok((loaded.envelope, loaded.source))
     }
 
     /// What has happened, and what there is.

@@ -8,6 +8,8 @@ use crate::encoding::{Reader, put_octets};
 
 /// Long enough for a reply of two full lines; what a next hop says beyond that nobody reads.
 const MAX_TEXT: usize = 1024;
+/// When a held message is due.
+pub(crate) const NEVER: Millis = Millis::MAX;
 /// "No note" in the log.
 const NONE: u32 = u32::MAX;
 
@@ -16,6 +18,8 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct State {
     /// One for each recipient of the envelope, in its order.
     pub(crate) recipients: Vec<Progress>,
+    /// An administrator holds it: no attempt before it is released.
+    pub(crate) held: bool,
 }
 
 /// How far one recipient is.
@@ -27,6 +31,8 @@ pub(crate) struct Progress {
     pub(crate) next: Millis,
     /// What came of the last attempt, unless it succeeded.
     pub(crate) last: Option<Note>,
+    /// The sender has been told that it takes long.
+    pub(crate) delay_told: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,7 +78,7 @@ fn cut(mut text: String) -> String {
 impl State {
     /// Nothing tried yet.
     pub(crate) fn fresh(recipients: usize) -> Self {
-        Self { recipients: vec![Progress::default(); recipients] }
+        Self { recipients: vec![Progress::default(); recipients], held: false }
     }
 
     /// Whoever was put off beyond this is due now. No wait is that long: the clock has been set back since, over a restart.
@@ -82,9 +88,10 @@ impl State {
         }
     }
 
-    /// When the next attempt is due; `None` when every recipient is served or given up.
+    /// When the next attempt is due, [`NEVER`] when the message is held; `None` when every recipient is served or given up.
     pub(crate) fn due(&self) -> Option<Millis> {
-        self.pending().map(|(_, progress)| progress.next).min()
+        let next = self.pending().map(|(_, progress)| progress.next).min()?;
+        Some(if self.held { NEVER } else { next })
     }
 
     /// The recipients still to be served.
@@ -124,6 +131,8 @@ impl State {
             put_octets(note.reply.as_bytes(), &mut out);
             put_octets(note.text.as_bytes(), &mut out);
         }
+        out.push(u8::from(self.held));
+        out.extend(self.recipients.iter().map(|progress| u8::from(progress.delay_told)));
         out
     }
 
@@ -146,14 +155,16 @@ impl State {
             let mut text = || String::from_utf8(reader.octets()?.to_vec()).ok();
             notes.push(Note { status, host: text()?, reply: text()?, text: text()? });
         }
-        let progress = |(status, attempts, next, note): (Status, u32, Millis, u32)| {
+        // Earlier versions wrote no more.
+        let held = reader.u8() == Some(1);
+        let mut progress = |(status, attempts, next, note): (Status, u32, Millis, u32)| {
             let last = match note {
                 NONE => None,
                 at => Some(notes.get(usize::try_from(at).ok()?)?.clone()),
             };
-            Some(Progress { status, attempts, next, last })
+            Some(Progress { status, attempts, next, last, delay_told: reader.u8() == Some(1) })
         };
-        Some(Self { recipients: recipients.into_iter().map(progress).collect::<Option<_>>()? })
+        Some(Self { recipients: recipients.into_iter().map(&mut progress).collect::<Option<_>>()?, held })
     }
 
     /// The `due` of an encoded state.

@@ -159,6 +159,11 @@ impl Store {
         self.index.usage()
     }
 
+    /// The live messages after this one, oldest first, at most so many.
+    pub(crate) fn ids_after(&self, after: Option<MessageId>, count: usize) -> Vec<MessageId> {
+        self.index.ids_after(after, count)
+    }
+
     /// Writes a piece of a message that is not accepted yet.
     pub(crate) async fn append(&self, id: MessageId, text: Bytes, first: bool) -> Result<Piece, SpoolError> {
         let (done, answer) = oneshot::channel();

@@ -2,5 +2,6 @@
 
 mod bench;
 mod notices;
+mod orders;
 mod retries;
 mod routes;

@@ -3,7 +3,7 @@
 //! Segments are deleted oldest first, and only then. So a Done record never vanishes before the records it cancels,
 //! and for each message it is enough to know the oldest segment it needs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -162,6 +162,20 @@ impl Index {
     pub(crate) fn needing(&self, segment: u32) -> Vec<MessageId> {
         let inner = self.lock();
         inner.live.iter().filter(|(_, entry)| entry.oldest <= segment).map(|(id, _)| *id).collect()
+    }
+
+    /// The live messages after this one, oldest first, at most so many.
+    pub(crate) fn ids_after(&self, after: Option<MessageId>, count: usize) -> Vec<MessageId> {
+        let mut first = BinaryHeap::with_capacity(count.saturating_add(1));
+        for id in self.lock().live.keys().copied().filter(|id| after.is_none_or(|after| *id > after)) {
+            if first.len() < count || first.peek().is_some_and(|last| id < *last) {
+                first.push(id);
+            }
+            if first.len() > count {
+                first.pop();
+            }
+        }
+        first.into_sorted_vec()
     }
 
     pub(crate) fn forget_segment(&self, segment: u32) {
