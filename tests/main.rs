@@ -19,3 +19,4 @@ mod t12_sasl;
 mod t13_senders;
 mod t14_explain;
 mod t15_modes;
+mod t16_queue;
