@@ -94,8 +94,7 @@ impl Gateway {
                 configuration.knowledge,
                 configuration.courier,
                 configuration.state_dir,
-                (statistics, keep_days),
-                spool,
+                (statistics, keep_days, spool),
             ),
         };
         let server = gateway.server(
@@ -195,8 +194,7 @@ impl Gateway {
             configuration.knowledge,
             configuration.courier,
             configuration.state_dir,
-            (Arc::clone(&self.statistics), self.keep_days),
-            self.spool.clone(),
+            (Arc::clone(&self.statistics), self.keep_days, self.spool.clone()),
         );
         Ok(())
     }
@@ -268,8 +266,7 @@ fn watch(
     knowledge: Knowledge,
     courier: delivery::Courier,
     state_dir: PathBuf,
-    (statistics, keep_days): (Arc<Statistics>, u16),
-    spool: Spool,
+    (statistics, keep_days, spool): (Arc<Statistics>, u16, Spool),
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let files = async {
