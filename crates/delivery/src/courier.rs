@@ -10,6 +10,7 @@ use dns::Resolver;
 use protocol::{Envelope, Recipient};
 use tokio::time::Instant;
 
+use crate::dkim::Signers;
 use crate::error::DeliveryError;
 use crate::login::Login;
 use crate::means::Means;
@@ -20,11 +21,11 @@ use crate::outcomes::Outcomes;
 use crate::pools::Pools;
 use crate::scope::Scope;
 use crate::settings::{DomainPattern, Hosts, RouteSettings, Timeouts, TlsMode};
-use crate::source::MessageSource;
+use crate::source::{MessageSource, Prefixed};
 use crate::tls::sts::Policies;
 use crate::tls::{self, Plan, RouteTls, Via};
 use crate::tls_required;
-use crate::transaction::{After, Answer, Transacted, Transaction};
+use crate::transaction::{After, Answer, Transacted, Transaction, unreadable};
 
 /// How often policies are looked at, to renew those that are old.
 const RENEWAL: std::time::Duration = std::time::Duration::from_secs(60 * 60);
@@ -34,6 +35,7 @@ const RENEWAL: std::time::Duration = std::time::Duration::from_secs(60 * 60);
 pub struct Courier {
     routes: Arc<[Route]>,
     resolver: Arc<Resolver>,
+    signers: Arc<Signers>,
     counts: Arc<Counts>,
     policies: Option<Policies>,
 }
@@ -57,6 +59,7 @@ struct Route {
     timeouts: Timeouts,
     login: Option<Login>,
     patience: Patience,
+    dkim: bool,
 }
 
 #[derive(Debug, Default)]
@@ -117,7 +120,8 @@ impl Courier {
         }
         if errors.is_empty() {
             let resolver = means.resolver.clone().unwrap_or_else(|| Arc::new(Resolver::alone()));
-            Ok(Self { routes: routes.into(), resolver, counts: Arc::default(), policies })
+            let signers = Arc::clone(&means.signers);
+            Ok(Self { routes: routes.into(), resolver, signers, counts: Arc::default(), policies })
         } else {
             Err(errors)
         }
@@ -225,6 +229,17 @@ impl Courier {
             false => false,
         };
         let via = Via { domain: domain.map(AsRef::as_ref), secure: true, tls_not_required };
+        let fields = match route.dkim {
+            true => self.signers.sign(source).await,
+            false => Ok(String::new()),
+        };
+        let mut source = match fields {
+            Ok(fields) => Prefixed::new(fields, source),
+            Err(error) => {
+                outcomes.open().iter().for_each(|&at| outcomes.defer(at, unreadable(&error)));
+                return;
+            }
+        };
         let mut absent = Vec::new();
         for hop in &hops {
             if outcomes.open().is_empty() || Instant::now() >= deadline {
@@ -232,7 +247,7 @@ impl Courier {
             }
             let pool = route.pools.of(&hop.host, domain);
             let visit = Visit { route, hop, via, pool, resolver, counts: &self.counts, deadline, envelope, recipients };
-            absent.extend(visit.run(source, outcomes).await);
+            absent.extend(visit.run(&mut source, outcomes).await);
         }
         if let Some(cause) = absent.last().filter(|_| absent.len() == hops.len()) {
             outcomes.open().iter().for_each(|&at| outcomes.settle(at, next_hops::nowhere(cause)));
@@ -302,6 +317,7 @@ impl Route {
                 max_retry_interval: settings.max_retry_interval,
                 give_up_after: settings.give_up_after,
             },
+            dkim: settings.dkim,
         }
     }
 }

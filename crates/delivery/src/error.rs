@@ -78,6 +78,14 @@ pub enum DeliveryError {
         /// Where it stands.
         span: Range<usize>,
     },
+    /// A `[dkim.NAME]` that cannot sign.
+    #[error("{why}")]
+    DkimKey {
+        /// Why not.
+        why: String,
+        /// Where it stands.
+        span: Range<usize>,
+    },
     /// The file of `ca` names no authority.
     #[error("{error}")]
     Ca {
@@ -114,6 +122,7 @@ impl DeliveryError {
             | Self::LmtpMx(span)
             | Self::ImplicitTls(span)
             | Self::Auth { span, .. }
+            | Self::DkimKey { span, .. }
             | Self::Ca { span, .. } => Some(span.clone()),
             Self::Authorities(_) | Self::Setup(_) => None,
         }

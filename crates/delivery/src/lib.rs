@@ -14,6 +14,7 @@ mod tls;
 mod login;
 mod tls_required;
 mod means;
+mod dkim;
 mod error;
 mod outcomes;
 mod outcome;
@@ -24,6 +25,7 @@ pub mod duration;
 
 pub use client::{Cause, Dialect, Host, What};
 pub use courier::{Counters, Courier, Destination, Patience};
+pub use dkim::{DkimSettings, Signers};
 pub use error::DeliveryError;
 pub use means::Means;
 pub use origin::Origin;

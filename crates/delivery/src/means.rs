@@ -10,6 +10,8 @@ use pki::{CrlStore, Fetcher, Knowledge, Trust};
 use protocol::Domain;
 use rustls::crypto::CryptoProvider;
 
+use crate::dkim::Signers;
+
 /// What a [`Courier`](crate::Courier) is built with.
 #[derive(Debug, Clone)]
 pub struct Means {
@@ -19,6 +21,8 @@ pub struct Means {
     pub provider: Arc<CryptoProvider>,
     /// The `[trust.NAME]`s that routes may name.
     pub trusts: BTreeMap<String, Arc<Trust>>,
+    /// The keys of `[dkim.NAME]`.
+    pub signers: Arc<Signers>,
     /// Lists and OCSP answers.
     pub knowledge: Knowledge,
     /// `[crl] check_outbound`: whether next hops' certificates may be revoked.
@@ -45,6 +49,7 @@ impl Means {
             hostname,
             provider,
             trusts: BTreeMap::new(),
+            signers: Arc::default(),
             knowledge: Knowledge::of_lists(CrlStore::empty()),
             check_revocation: true,
             resolver: None,

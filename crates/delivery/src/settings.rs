@@ -60,6 +60,9 @@ pub struct RouteSettings {
     /// What is shown to a next hop that asks for a certificate.
     #[serde(default)]
     pub client_certificate: Option<Spanned<ClientCertificate>>,
+    /// Mail is signed on its way, where a `[dkim.NAME]` is for its author's domain.
+    #[serde(default)]
+    pub dkim: bool,
     /// Who the gateway is there; nobody when absent.
     #[serde(default)]
     pub auth: Option<Spanned<AuthSettings>>,

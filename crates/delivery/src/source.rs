@@ -20,6 +20,37 @@ pub trait MessageSource: Send {
     fn next(&mut self) -> impl Future<Output = io::Result<Option<Bytes>>> + Send;
 }
 
+/// A message with fields on top that it gets for this delivery.
+pub(crate) struct Prefixed<'a, S> {
+    prefix: Bytes,
+    told: bool,
+    message: &'a mut S,
+}
+
+impl<'a, S: MessageSource> Prefixed<'a, S> {
+    pub(crate) fn new(prefix: String, message: &'a mut S) -> Self {
+        Self { told: prefix.is_empty(), prefix: prefix.into(), message }
+    }
+}
+
+impl<S: MessageSource> MessageSource for Prefixed<'_, S> {
+    fn size(&self) -> u64 {
+        self.message.size().saturating_add(self.prefix.len() as u64)
+    }
+
+    fn rewind(&mut self) {
+        self.told = self.prefix.is_empty();
+        self.message.rewind();
+    }
+
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if !std::mem::replace(&mut self.told, true) {
+            return Ok(Some(self.prefix.clone()));
+        }
+        self.message.next().await
+    }
+}
+
 /// A message in memory.
 #[derive(Debug, Clone)]
 pub struct InMemory {

@@ -140,7 +140,7 @@ impl Transaction<'_> {
 
     async fn is_seven_bit(&self, source: &mut impl MessageSource) -> Result<bool, Cause> {
         source.rewind();
-        while let Some(octets) = source.next().await.map_err(|error| self.unreadable(&error))? {
+        while let Some(octets) = source.next().await.map_err(|error| unreadable(&error))? {
             if !octets.is_ascii() {
                 return Ok(false);
             }
@@ -200,7 +200,7 @@ impl Transaction<'_> {
                 Ok(None) => break,
                 // Without the final dot nothing was sent; the connection can only be dropped.
                 Err(error) => {
-                    let cause = self.unreadable(&error);
+                    let cause = unreadable(&error);
                     return self.accepted(replies, After::Closed, || Answer::Deferred(cause.clone()));
                 }
             }
@@ -335,10 +335,6 @@ impl Transaction<'_> {
             "the host ended the session before this recipient",
         ))
     }
-
-    fn unreadable(&self, error: &std::io::Error) -> Cause {
-        Cause::local(None, UNREADABLE, format!("the message cannot be read from the spool: {error}"))
-    }
 }
 
 /// MAIL, with the parameters that the next hop understands.
@@ -364,6 +360,11 @@ pub(crate) fn rcpt_command(envelope: &Envelope, recipient: &Recipient, extension
         original: recipient.original.clone().filter(can_be_said),
     };
     format!("RCPT TO:{rcpt}\r\n")
+}
+
+/// The spool's fault.
+pub(crate) fn unreadable(error: &std::io::Error) -> Cause {
+    Cause::local(None, UNREADABLE, format!("the message cannot be read from the spool: {error}"))
 }
 
 impl Replies {

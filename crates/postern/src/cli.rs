@@ -76,6 +76,9 @@ pub(crate) enum Command {
     ///
     /// The password is asked for on a terminal, and read as one line from standard input elsewhere.
     Password(PasswordForm),
+    /// DKIM keys.
+    #[command(subcommand)]
+    Dkim(DkimCommand),
     /// Print shell completions.
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -240,6 +243,17 @@ pub(crate) struct QueueOrder {
     /// Do not ask before messages are given up.
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DkimCommand {
+    /// Print what the DNS has to say of a key, for each of its domains, as lines of a zone file.
+    Record {
+        /// The NAME of [dkim.NAME].
+        name: String,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
 }
 
 #[derive(Debug, Subcommand)]

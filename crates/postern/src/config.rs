@@ -124,6 +124,24 @@ pub(crate) fn directory(file: &Path, name: &str) -> Result<Arc<Directory>, Vec<P
     }
 }
 
+/// One `[dkim.NAME]` of a file, whatever else is wrong there: its record is published before the rest is written. Blocks.
+pub(crate) fn dkim(file: &Path, name: &str) -> Result<delivery::DkimSettings, Vec<Problem>> {
+    let text = read_text(file).map_err(|problem| vec![problem])?;
+    let document = document::read::<Settings>(&Place::new(file, &text), &text);
+    let Some(mut settings) = document.settings else { return Err(document.problems) };
+    let key = format!("dkim.{name}");
+    let problems: Vec<Problem> = document.problems.into_iter().filter(|problem| problem.is_about(&key)).collect();
+    match settings.dkim.remove(name) {
+        Some(settings) if problems.is_empty() => Ok(settings.into_inner()),
+        None if problems.is_empty() => {
+            let names: Vec<String> = settings.dkim.keys().cloned().collect();
+            let message = format!("there is no [dkim.{name}]");
+            Err(vec![Problem::error(None, "", &message).mend(format!("there are: {}", names.join(", ")))])
+        }
+        _ => Err(problems),
+    }
+}
+
 /// Where a gateway with this configuration keeps its state, without reading anything that the file names.
 pub(crate) fn state_dir(file: &Path) -> Option<PathBuf> {
     let text = read_text(file).ok()?;

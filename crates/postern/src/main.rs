@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         Command::Report(arguments) => report_command::report(&arguments),
         Command::Spool(command) => spool_command::spool(&command),
         Command::Password(form) => small_commands::password(&form),
+        Command::Dkim(command) => small_commands::dkim(&command),
         Command::Completions { shell } => small_commands::completions(shell),
         Command::Manual { dir } => small_commands::manual(&dir),
     }

@@ -1,4 +1,4 @@
-//! Commands that are over in a moment: `password`, `completions`, `manual`.
+//! Commands that are over in a moment: `password`, `dkim`, `completions`, `manual`.
 
 use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 use directory::{Password, ScramVerifier};
 
-use crate::cli::{Cli, PasswordForm};
+use crate::cli::{Cli, DkimCommand, PasswordForm};
 
 /// No password is longer.
 const MAX_PASSWORD: u64 = 4096;
@@ -48,6 +48,25 @@ fn read_password() -> io::Result<Password> {
     let password = Password::new(line.trim_end_matches(['\r', '\n']).to_owned());
     zeroize::Zeroize::zeroize(&mut line);
     Ok(password)
+}
+
+/// What the DNS has to say of a key.
+pub(crate) fn dkim(command: &DkimCommand) -> ExitCode {
+    let DkimCommand::Record { name, config } = command;
+    let settings = match crate::config::dkim(&config.config, name) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match settings.records() {
+        Ok(records) => {
+            records.iter().for_each(|record| println!("{record}"));
+            ExitCode::SUCCESS
+        }
+        Err(why) => fail(&why),
+    }
 }
 
 pub(crate) fn completions(shell: clap_complete::Shell) -> ExitCode {

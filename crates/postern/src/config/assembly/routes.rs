@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use delivery::{Courier, DeliveryError, Means};
+use delivery::{Courier, DeliveryError, Means, Signers};
 use pki::{Knowledge, Trust};
 use protocol::Domain;
 
@@ -13,7 +13,7 @@ use crate::config::settings::Settings;
 impl Assembly<'_> {
     /// What routes are built with.
     pub(super) fn means(
-        &self,
+        &mut self,
         settings: &Settings,
         trusts: &Parts<Arc<Trust>>,
         hostname: Option<&Domain>,
@@ -26,7 +26,10 @@ impl Assembly<'_> {
             let (anchors, intermediates) = (trust.anchors().to_vec(), trust.intermediates().to_vec());
             Some((name.clone(), Arc::new(Trust::new(name, settings, anchors, intermediates).ok()?)))
         };
+        let signers = Signers::new(settings.dkim.values().map(serde_spanned::Spanned::get_ref));
+        let signers = signers.map_err(|errors| self.route_problems("dkim", &errors)).ok()?;
         Some(Means {
+            signers: Arc::new(signers),
             trusts: trusts.built.iter().filter_map(as_written).collect(),
             knowledge: knowledge?.clone(),
             check_revocation: settings.crl.check_outbound,
@@ -83,11 +86,14 @@ impl Assembly<'_> {
         match Courier::new(routes, &means?) {
             Ok(courier) => Some(courier),
             Err(errors) => {
-                let problem =
-                    |error: &DeliveryError| Problem::error(self.place.at(error.span()), "route", &error.to_string());
-                self.problems.extend(errors.iter().map(problem));
+                self.route_problems("route", &errors);
                 None
             }
         }
+    }
+
+    fn route_problems(&mut self, key: &str, errors: &[DeliveryError]) {
+        let problem = |error: &DeliveryError| Problem::error(self.place.at(error.span()), key, &error.to_string());
+        self.problems.extend(errors.iter().map(problem));
     }
 }
