@@ -202,3 +202,22 @@ async fn postfix_takes_international_mail_and_dsn_parameters() {
     // Success was asked for, and it is Postfix that tells of it.
     postfix.until_log("sender delivery status notification").await;
 }
+
+#[tokio::test]
+async fn exim_takes_mail_refuses_and_is_understood() {
+    let Some(exim) = peers::exim::Exim::start().await else { return };
+    let courier = clear(&[exim.port]);
+    let found = lines(&deliver(&courier, &envelope(&["bad@example.net", "bob@example.net", "busy@example.net"])).await);
+    for (line, begins) in found.iter().zip(["failed 5.1.1", "delivered 250", "deferred 4.2.1"]) {
+        assert!(line.starts_with(begins), "{found:?}\n{}", exim.log());
+    }
+    let mut international = envelope(&["jörg@example.net"]);
+    (international.smtputf8, international.body) = (true, protocol::Body::EightBitMime);
+    let text = "Subject: Größe\r\n\r\nÄ\r\n.\r\n..two\r\n";
+    let found = line(&deliver_text(&courier, &international, text.as_bytes()).await[0]);
+    assert!(found.starts_with("delivered"), "{found}\n{}", exim.log());
+    assert_eq!((courier.counters().connections, courier.counters().reused), (1, 1));
+    let mail = exim.mail(2).await;
+    let ends = |text: &str| mail.iter().any(|mail| mail.ends_with(text));
+    assert!(ends("\n\nHello\n.\n..two\nend\n") && ends("\n\nÄ\n.\n..two\n"), "{mail:?}");
+}

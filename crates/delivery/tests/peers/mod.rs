@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)] // each test binary uses some of it
 
 pub mod dovecot;
+pub mod exim;
 pub mod postfix;
 pub mod scripted;
 pub mod sink;
