@@ -117,7 +117,9 @@ mod tests {
             let others: Rules = Rule::ALL.into_iter().filter(|other| *other != rule).collect();
             assert!(!others.contains(rule) && others.iter().count() == Rule::ALL.len() - 1);
         }
-        assert_eq!(Rules::default().iter().count(), 0);
+        assert_eq!((Rules::default().iter().count(), Rules::default().is_empty()), (0, true));
+        let two: Rules = [Rule::Auth, Rule::Tls].into_iter().collect();
+        assert_eq!((two.is_empty(), format!("{two:?}").as_str()), (false, "{Tls, Auth}"));
         let all: Rules = Rule::ALL.into_iter().rev().collect();
         assert_eq!(all.iter().collect::<Vec<_>>(), Rule::ALL);
     }
