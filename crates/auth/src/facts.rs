@@ -153,3 +153,16 @@ impl Transport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transport_has_tls_or_not() {
+        let cipher = Cow::Borrowed("TLS_AES_256_GCM_SHA384");
+        let tls = TlsFact { version: "TLSv1.3".into(), cipher, implicit: true, channel_binding: true };
+        assert_eq!(Transport::Tls(tls.clone()).tls(), Some(&tls));
+        assert_eq!(Transport::Plain.tls(), None);
+    }
+}
