@@ -238,9 +238,13 @@ async fn an_unknown_status_asks_the_directory_unless_it_is_refused_anyway() {
         let folder = tempfile::tempdir().unwrap();
         let bed = Bed::new(folder.path(), &format!("on_unknown_status = {on_unknown:?}"));
         let bed = Bed { crls: CrlStore::empty(), ..bed };
-        let (facts, _) = bed.ask(&bed.profile(true), "alice").await;
+        let profile = bed.profile(true);
+        let (facts, _) = bed.ask(&profile, "alice").await;
         assert!(matches!(facts.revocation, Revocation::Unknown(_)), "{facts:?}");
         assert_eq!(facts.query != QueryFact::NotAsked, asked, "{on_unknown}: {facts:?}");
+        // Who judges a session of the log again is told the same.
+        assert_eq!(profile.asks_for_owner(&facts), asked, "{on_unknown}");
+        assert!(!bed.profile(false).asks_for_owner(&facts), "{on_unknown}, without a directory");
     }
 }
 
