@@ -20,3 +20,4 @@ mod t13_senders;
 mod t14_explain;
 mod t15_modes;
 mod t16_queue;
+mod t17_inline;

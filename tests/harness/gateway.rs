@@ -117,6 +117,13 @@ impl Gateway {
     }
 
     /// How many log lines there are so far.
+    /// The most memory it has used so far, KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub(crate) fn log_length(&self) -> usize {
         self.log.lines().lines.len()
     }

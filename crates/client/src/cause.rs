@@ -77,6 +77,15 @@ impl Cause {
         }
     }
 
+    /// Whether the same would come of another attempt.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match &self.what {
+            What::Local { status, .. } => status.0 == 5,
+            What::Reply { reply, .. } => reply.is_permanent() && !self.unreachable,
+        }
+    }
+
     /// The next hop's words, if it had any.
     #[must_use]
     pub fn reply(&self) -> Option<&Reply> {

@@ -127,6 +127,12 @@ impl Connection {
         self.reply(limit).await
     }
 
+    /// Whether the server will take one transaction more: RFC 9422 section 4.1.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.extensions.limits.mail_max.is_none_or(|limit| self.uses < limit)
+    }
+
     /// Open, as far as can be seen from here, and nothing waits to be read: the next reply will be the answer to the next
     /// command.
     pub fn is_quiet(&mut self) -> bool {

@@ -61,7 +61,7 @@ impl Pool {
     /// Keeps a connection for the next use, or says QUIT to one that has served long enough. In a tokio runtime.
     pub fn put(&self, mut connection: Connection) {
         connection.kept = true;
-        if !self.may_serve_again(&connection) || self.keep_open.is_zero() {
+        if !self.may_serve_again(&connection) || !connection.has_room() || self.keep_open.is_zero() {
             tokio::spawn(connection.quit());
             return;
         }

@@ -41,7 +41,7 @@ impl From<io::Error> for WireError {
     }
 }
 
-pub(crate) trait Octets: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Octets: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl Octets for TcpStream {}
 impl Octets for TlsStream<TcpStream> {}

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use client::{Addresses, Cause, Connection, Dialect, Host, Limits, Opener, Pool, Source};
 use dns::Resolver;
-use protocol::{Envelope, Recipient};
-use tokio::time::Instant;
+use policy::Permit;
+use protocol::{EnhancedCode, Envelope, Recipient};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
+use crate::destination::Destination;
 use crate::dkim::Signers;
 use crate::error::DeliveryError;
 use crate::login::Login;
@@ -19,6 +22,7 @@ use crate::origin::Origin;
 use crate::outcome::Outcome;
 use crate::outcomes::Outcomes;
 use crate::pools::Pools;
+use crate::relay::{Peer, Refused, Relay};
 use crate::scope::Scope;
 use crate::settings::{DomainPattern, Hosts, RouteSettings, Timeouts, TlsMode};
 use crate::source::{MessageSource, Prefixed};
@@ -60,6 +64,8 @@ struct Route {
     login: Option<Login>,
     patience: Patience,
     dkim: bool,
+    /// For messages handed on while they come in; those of the spool are counted by it.
+    room: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -67,15 +73,6 @@ struct Counts {
     connections: AtomicU64,
     reused: AtomicU64,
     replies_lost: AtomicU64,
-}
-
-/// Where mail goes: what has one takes the same way, and waits when that is closed. Another courier, built from other
-/// settings, has destinations of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Destination {
-    route: u32,
-    /// Where the way depends on the recipient's domain: in A-labels and lower case, or an address literal.
-    domain: Option<Arc<str>>,
 }
 
 /// How long a route goes on with its mail, where that is not the spool's own way.
@@ -187,6 +184,70 @@ impl Courier {
     #[must_use]
     pub fn max_recipients(&self, destination: &Destination) -> usize {
         self.get(destination).map_or(1, |route| route.max_recipients)
+    }
+
+    /// Opens a transaction at the next hop, for a message that is only coming in: who holds a permit for its sender can
+    /// hand it on. `size` is what the client said.
+    ///
+    /// # Errors
+    /// The next hop's refusal of the sender, or why there is none.
+    pub async fn relay(
+        &self,
+        _: &Permit,
+        destination: &Destination,
+        envelope: &Envelope,
+        size: Option<u64>,
+    ) -> Result<Relay, Cause> {
+        let mut last = Cause::local(None, EnhancedCode(4, 4, 4), "there is no such route any more");
+        let Some(route) = self.get(destination) else { return Err(last) };
+        let now = Instant::now();
+        let deadline = now.checked_add(route.timeouts.attempt).unwrap_or(now);
+        let waiting = timeout(route.timeouts.command, route.room.clone().acquire_owned());
+        let Ok(Ok(room)) = waiting.await else {
+            return Err(Cause::local(None, EnhancedCode(4, 4, 5), "all connections of the route are in use"));
+        };
+        let room = Arc::new(room);
+        let (domain, resolver) = (destination.domain.as_ref(), &*self.resolver);
+        let hops = next_hops::resolve(&route.hosts, domain.map(AsRef::as_ref), &route.own_names, resolver).await;
+        let hops = match hops {
+            Ok(hops) => hops,
+            Err(Outcome::Deferred(cause) | Outcome::Failed(cause)) => return Err(cause),
+            Err(Outcome::Delivered { .. }) => return Err(last),
+        };
+        // Its header has not come yet, and with it what would waive TLS (RFC 8689 section 4.2).
+        let via = Via { domain: domain.map(AsRef::as_ref), secure: true, tls_not_required: false };
+        for hop in &hops {
+            let pool = route.pools.of(&hop.host, domain);
+            let counts = &self.counts;
+            let visit =
+                Visit { route, hop, via, pool: pool.clone(), resolver, counts, deadline, envelope, recipients: &[] };
+            loop {
+                let connection = match visit.connect().await {
+                    Ok(connection) => connection,
+                    Err(NotConnected::Nowhere(cause) | NotConnected::Refused(cause)) => {
+                        last = cause;
+                        break;
+                    }
+                };
+                let peer = Peer {
+                    destination: destination.clone(),
+                    host: hop.host.clone(),
+                    timeouts: route.timeouts.clone(),
+                    pool: pool.clone(),
+                    _room: room.clone(),
+                };
+                match Relay::begin(peer, connection, envelope, size).await {
+                    Ok(relay) => return Ok(relay),
+                    Err(Refused { stale: true, .. }) => {}
+                    Err(Refused { cause, .. }) if cause.is_permanent() => return Err(cause),
+                    Err(Refused { cause, .. }) => {
+                        last = cause;
+                        break;
+                    }
+                }
+            }
+        }
+        Err(last)
     }
 
     /// Tries to hand the message to the next hop, for the recipients at these positions of the envelope. One outcome for
@@ -318,6 +379,7 @@ impl Route {
                 give_up_after: settings.give_up_after,
             },
             dkim: settings.dkim,
+            room: Arc::new(Semaphore::new(size(*settings.max_connections.get_ref()).min(Semaphore::MAX_PERMITS))),
         }
     }
 }
@@ -331,11 +393,6 @@ fn source(addresses: &[IpAddr]) -> Source {
 fn limits(timeouts: &Timeouts) -> Limits {
     let Timeouts { connect, handshake, greeting, command, .. } = *timeouts;
     Limits { connect, handshake, greeting, command }
-}
-
-/// Whether the host will take one transaction more: RFC 9422 section 4.1.
-fn has_room(connection: &Connection) -> bool {
-    connection.extensions.limits.mail_max.is_none_or(|limit| connection.uses < limit)
 }
 
 /// The message at one host.
@@ -494,7 +551,7 @@ impl Visit<'_> {
             }
             After::Idle => {}
         }
-        if !has_room(&connection) || !self.pool.may_serve_again(&connection) {
+        if !connection.has_room() || !self.pool.may_serve_again(&connection) {
             tokio::spawn(connection.quit());
             return None;
         }

@@ -5,6 +5,7 @@
 //! spool's business.
 
 mod courier;
+mod relay;
 mod next_hops;
 mod choice;
 mod pools;
@@ -19,18 +20,21 @@ mod error;
 mod outcomes;
 mod outcome;
 mod origin;
+mod destination;
 mod source;
 mod settings;
 pub mod duration;
 
 pub use client::{Cause, Dialect, Host, What};
-pub use courier::{Counters, Courier, Destination, Patience};
+pub use courier::{Counters, Courier, Patience};
+pub use destination::Destination;
 pub use dkim::{DkimSettings, Signers};
 pub use error::DeliveryError;
 pub use means::Means;
 pub use origin::Origin;
 pub use outcome::Outcome;
 pub use outcomes::Outcomes;
+pub use relay::Relay;
 pub use settings::{
     AuthSettings, ClientCertificate, DomainPattern, Hosts, ListedHost, RouteSettings, Timeouts, TlsMode,
 };

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use policy::Permit;
+
 /// What the session knew when it took the message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {
@@ -11,6 +13,18 @@ pub struct Origin {
     pub listener: String,
     /// The mail flow policy's name; empty likewise.
     pub policy: String,
+}
+
+impl Origin {
+    /// Of a message of the permit's identity, that came in by this listener, under this mail flow policy.
+    #[must_use]
+    pub fn of(permit: &Permit, listener: &str, policy: &str) -> Self {
+        Self {
+            identity: permit.identity().map(|identity| identity.principal.user_id.to_string()).unwrap_or_default(),
+            listener: listener.to_owned(),
+            policy: policy.to_owned(),
+        }
+    }
 }
 
 /// Names and user ids have no control characters; a separator that one had would only end it early.

@@ -14,11 +14,12 @@ use crate::source::MessageSource;
 /// waits for the other (RFC 2920 section 3.1).
 const WINDOW: usize = 50;
 /// How long a next hop that closed the connection is listened to for its reason.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
+pub(crate) const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// RFC 3463 sections 3.4, 3.5 and 3.7.
 const TOO_LARGE: EnhancedCode = EnhancedCode(5, 3, 4);
-const NO_8BITMIME: EnhancedCode = EnhancedCode(5, 6, 3);
+pub(crate) const NO_8BITMIME: EnhancedCode = EnhancedCode(5, 6, 3);
+pub(crate) const NO_8BITMIME_TEXT: &str = "the message needs 8BITMIME, which this host does not offer";
 const NO_SMTPUTF8: EnhancedCode = EnhancedCode(5, 6, 7);
 /// RFC 8689 section 6.
 const NO_REQUIRETLS: EnhancedCode = EnhancedCode(5, 7, 30);
@@ -112,30 +113,12 @@ impl Transaction<'_> {
         verified: bool,
         source: &mut impl MessageSource,
     ) -> Result<Option<(EnhancedCode, String)>, Cause> {
-        // RFC 8689 section 4.2.1.
-        if self.envelope.require_tls && !verified {
-            let text = "the message needs REQUIRETLS, and nothing vouches for this host (tls = \"verify\" would)";
-            return Ok(Some((NO_REQUIRETLS, text.to_owned())));
+        let missing = missing(self.envelope, extensions, verified, Some(source.size()));
+        // Many clients say 8BITMIME of every message, so look before giving it back.
+        if missing.is_none() && !takes_eight_bit(self.envelope, extensions) && !self.is_seven_bit(source).await? {
+            return Ok(Some((NO_8BITMIME, NO_8BITMIME_TEXT.to_owned())));
         }
-        if self.envelope.require_tls && !extensions.require_tls {
-            return Ok(Some((
-                NO_REQUIRETLS,
-                "the message needs REQUIRETLS, which this host does not offer".to_owned(),
-            )));
-        }
-        if let Some(limit) = extensions.size.filter(|&limit| limit > 0 && limit < source.size()) {
-            let text = format!("the message has {} octets, and this host takes at most {limit}", source.size());
-            return Ok(Some((TOO_LARGE, text)));
-        }
-        // RFC 6531 section 3.5.
-        if self.envelope.smtputf8 && !extensions.smtputf8 {
-            return Ok(Some((NO_SMTPUTF8, "the message needs SMTPUTF8, which this host does not offer".to_owned())));
-        }
-        // RFC 6152 section 3. Many clients say 8BITMIME of every message, so look before giving it back.
-        if self.envelope.body == Body::EightBitMime && !extensions.eight_bit_mime && !self.is_seven_bit(source).await? {
-            return Ok(Some((NO_8BITMIME, "the message needs 8BITMIME, which this host does not offer".to_owned())));
-        }
-        Ok(None)
+        Ok(missing)
     }
 
     async fn is_seven_bit(&self, source: &mut impl MessageSource) -> Result<bool, Cause> {
@@ -335,6 +318,35 @@ impl Transaction<'_> {
             "the host ended the session before this recipient",
         ))
     }
+}
+
+/// What the envelope needs and the next hop does not have.
+pub(crate) fn missing(
+    envelope: &Envelope,
+    extensions: &Extensions,
+    verified: bool,
+    size: Option<u64>,
+) -> Option<(EnhancedCode, String)> {
+    // RFC 8689 section 4.2.1.
+    if envelope.require_tls && !verified {
+        let text = "the message needs REQUIRETLS, and nothing vouches for this host (tls = \"verify\" would)";
+        return Some((NO_REQUIRETLS, text.to_owned()));
+    }
+    if envelope.require_tls && !extensions.require_tls {
+        return Some((NO_REQUIRETLS, "the message needs REQUIRETLS, which this host does not offer".to_owned()));
+    }
+    let limit = extensions.size.filter(|&limit| limit > 0);
+    if let Some((limit, size)) = limit.zip(size).filter(|(limit, size)| limit < size) {
+        return Some((TOO_LARGE, format!("the message has {size} octets, and this host takes at most {limit}")));
+    }
+    // RFC 6531 section 3.5.
+    (envelope.smtputf8 && !extensions.smtputf8)
+        .then(|| (NO_SMTPUTF8, "the message needs SMTPUTF8, which this host does not offer".to_owned()))
+}
+
+/// RFC 6152 section 3. What was not declared is the client's fault, and passes as it always has.
+pub(crate) fn takes_eight_bit(envelope: &Envelope, extensions: &Extensions) -> bool {
+    extensions.eight_bit_mime || envelope.body != Body::EightBitMime
 }
 
 /// MAIL, with the parameters that the next hop understands.

@@ -38,6 +38,7 @@ pub(crate) struct Configuration {
     pub(crate) listeners: Vec<ListenerPlan>,
     /// `None` where no sender group names hosts.
     pub(crate) names: Option<session::Names>,
+    pub(crate) relay: session::RelaySettings,
     pub(crate) courier: delivery::Courier,
     pub(crate) spool: spool::Settings,
 }

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use delivery::Courier;
 use directory::{Directory, Reload};
 use pki::Knowledge;
-use session::{Connections, Failures, Hours, Listener, Server, ServerKey, Serving, Statistics};
+use session::{
+    Connections, Failures, Hours, Listener, RelayMode, RelaySettings, Server, ServerKey, Serving, Statistics,
+};
 use spool::{RecoveryReport, Spool, SpoolError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -92,7 +95,7 @@ impl Gateway {
                 configuration.directories,
                 configuration.forwards,
                 configuration.knowledge,
-                configuration.courier,
+                configuration.courier.clone(),
                 configuration.state_dir,
                 (statistics, keep_days, spool),
             ),
@@ -102,6 +105,7 @@ impl Gateway {
             configuration.trace,
             configuration.log.kept_facts(),
             configuration.names,
+            inline(configuration.relay, &configuration.courier),
         );
         gateway.listen(configuration.listeners, &server).await?;
         Ok(gateway)
@@ -113,6 +117,7 @@ impl Gateway {
         trace: session::TraceSettings,
         facts: session::KeptFacts,
         names: Option<session::Names>,
+        relay: Option<Courier>,
     ) -> Arc<Server> {
         Arc::new(Server {
             hostname: self.hostname.clone(),
@@ -120,6 +125,7 @@ impl Gateway {
             trace,
             facts,
             spool: self.spool.clone(),
+            relay,
             connections: Arc::clone(&self.connections),
             hours: Arc::clone(&self.hours),
             statistics: Arc::clone(&self.statistics),
@@ -181,6 +187,7 @@ impl Gateway {
             configuration.trace,
             configuration.log.kept_facts(),
             configuration.names,
+            inline(configuration.relay, &configuration.courier),
         );
         self.listen(configuration.listeners, &server).await?;
         self.stop_timeout = configuration.limits.stop_timeout;
@@ -217,6 +224,11 @@ impl Gateway {
         self.spool.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// By whom mail is handed on while it comes in.
+fn inline(relay: RelaySettings, courier: &Courier) -> Option<Courier> {
+    (relay.mode == RelayMode::Inline).then(|| courier.clone())
 }
 
 /// Which rules are monitored, by listener and policy.

@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("postern", &["session", "spool", "delivery", "policy", "auth", "directory", "dns", "pki", "demo", "protocol"]),
     ("session", &["policy", "auth", "spool", "delivery", "directory", "dns", "pki", "protocol"]),
     ("spool", &["delivery", "policy", "protocol"]),
-    ("delivery", &["client", "dns", "pki", "protocol", "secret"]),
+    ("delivery", &["client", "policy", "dns", "pki", "protocol", "secret"]),
     ("policy", &["auth", "pki", "protocol"]),
     ("auth", &["client", "pki", "directory", "protocol", "secret"]),
     ("client", &["protocol", "secret"]),

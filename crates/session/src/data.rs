@@ -1,4 +1,4 @@
-//! A message on its way from the wire to the spool: trace fields on top, forged ones out, limits held.
+//! A message on its way from the wire to the spool or the next hop: trace fields on top, forged ones out, limits held.
 
 use std::net::SocketAddr;
 
@@ -11,6 +11,7 @@ use spool::MessageId;
 use tokio::time::Instant;
 
 use crate::monitored::Message;
+use crate::onward::Onward;
 use crate::outcome::End;
 use crate::record::Event;
 use crate::replies;
@@ -31,7 +32,7 @@ pub(crate) struct Reception {
     hello: Hello,
     client: SocketAddr,
     max_size: u64,
-    /// The refusal takes the place of the spool's transaction, which is gone with it.
+    /// The refusal takes the place of the way out, which is gone with it.
     incoming: Result<Incoming, Reply>,
     author: AuthorSeen,
 }
@@ -52,7 +53,7 @@ pub(crate) struct Outcome {
 }
 
 struct Incoming {
-    spooling: spool::Transaction,
+    onward: Onward,
     part: Part,
 }
 
@@ -62,9 +63,10 @@ enum Part {
     Body(Authorized),
 }
 
-/// A message that is durable.
+/// A message that somebody answers for.
 pub(crate) struct Accepted {
     id: MessageId,
+    reply: Reply,
     /// What its header would have been refused for.
     monitored: Option<Monitored>,
 }
@@ -87,13 +89,24 @@ impl Chunks {
 }
 
 impl Reception {
-    /// Opens the spool with the transaction's permit, and writes the trace fields.
+    /// Opens the way out with the transaction's permit, and writes the trace fields.
     pub(crate) async fn begin(session: &Session, transaction: Transaction) -> Self {
-        let Transaction { hello, permit, envelope } = transaction;
+        let Transaction { hello, permit, envelope, relaying, .. } = transaction;
+        let (client, max_size) = (session.client, session.policy.max_message_size);
         let smtputf8 = envelope.smtputf8;
-        let mut spooling = session.server().spool.begin(&permit, &session.serving.name, &session.policy.name, envelope);
+        let spool = &session.server().spool;
+        let opened = match session.server().relay {
+            None => Ok(Onward::Queued(spool.begin(&permit, &session.serving.name, &session.policy.name, envelope))),
+            Some(_) => relaying.data(spool.next_id()).await,
+        };
+        let mut onward = match opened {
+            Ok(onward) => onward,
+            Err(refusal) => {
+                return Self { hello, client, max_size, incoming: Err(refusal), author: AuthorSeen::default() };
+            }
+        };
         let at = Timestamp::now();
-        let id = spooling.id();
+        let id = onward.id();
         let submission = Submission {
             hostname: session.hostname(),
             client_name: &hello.name,
@@ -114,15 +127,10 @@ impl Reception {
             date: Some(date(at)),
             message_id: Some(format!("<{id}@{}>", session.hostname())),
         });
-        let written = spooling.write(fields.as_bytes()).await;
+        let written = onward.write(fields.as_bytes()).await;
         let part = Part::Header(Box::new(filter), permit);
-        Self {
-            hello,
-            client: session.client,
-            max_size: session.policy.max_message_size,
-            incoming: written.map(|()| Incoming { spooling, part }).map_err(|error| spool_refusal(&error)),
-            author: AuthorSeen { wanted: session.recorder.keeps(), ..AuthorSeen::default() },
-        }
+        let author = AuthorSeen { wanted: session.recorder.keeps(), ..AuthorSeen::default() };
+        Self { hello, client, max_size, incoming: written.map(|()| Incoming { onward, part }), author }
     }
 
     /// Takes content; `length` is how much there was with it. After a refusal it goes nowhere.
@@ -145,7 +153,7 @@ impl Reception {
         !self.is_refused()
     }
 
-    /// The first refusal stands; the spool's transaction is dropped, and nothing remains of it.
+    /// The first refusal stands; the way out is dropped, and nothing remains of the message.
     fn refuse(&mut self, reply: Reply) {
         if self.incoming.is_ok() {
             self.incoming = Err(reply);
@@ -160,7 +168,7 @@ impl Reception {
         self.hello.clone()
     }
 
-    /// The message is all there: 250 only once it is durable.
+    /// The message is all there: 250 only once somebody answers for it.
     pub(crate) async fn finish(mut self, violation: Option<Violation>) -> Outcome {
         if violation.is_some() {
             self.refuse(replies::bare_line_ending_in_data());
@@ -180,11 +188,11 @@ impl Incoming {
             Part::Header(filter, permit) => match filter.push(content).map_err(|_| replies::header_too_large())? {
                 Header::Open(filter) => (Part::Header(Box::new(filter), permit), [].as_slice()),
                 Header::Closed(section, body) => {
-                    (Part::Body(authorize(&mut self.spooling, &permit, &section, client, author).await?), body)
+                    (Part::Body(authorize(&mut self.onward, &permit, &section, client, author).await?), body)
                 }
             },
         };
-        self.spooling.write(body).await.map_err(|error| spool_refusal(&error))?;
+        self.onward.write(body).await?;
         Ok(Self { part, ..self })
     }
 
@@ -192,18 +200,18 @@ impl Incoming {
         let authorized = match self.part {
             Part::Body(authorized) => authorized,
             Part::Header(filter, permit) => {
-                authorize(&mut self.spooling, &permit, &filter.finish(), client, author).await?
+                authorize(&mut self.onward, &permit, &filter.finish(), client, author).await?
             }
         };
-        let committed = self.spooling.commit(&authorized).await;
-        let monitored = authorized.monitored().cloned();
-        committed.map(|id| Accepted { id, monitored }).map_err(|error| spool_refusal(&error))
+        let id = self.onward.id();
+        let reply = self.onward.commit(&authorized).await?;
+        Ok(Accepted { id, reply, monitored: authorized.monitored().cloned() })
     }
 }
 
-/// The header section is whole: it is judged, and goes to the spool.
+/// The header section is whole: it is judged, and goes on.
 async fn authorize(
-    spooling: &mut spool::Transaction,
+    onward: &mut Onward,
     permit: &Permit,
     section: &HeaderSection,
     client: SocketAddr,
@@ -214,7 +222,7 @@ async fn authorize(
     }
     author.originators = author.wanted.then(|| section.originator_fields(MAX_KEPT)).flatten();
     let user = || permit.identity().map(|identity| identity.principal.user_id.as_str());
-    let id = spooling.id();
+    let id = onward.id();
     let authorized = permit.authorize(section).map_err(|refusal| {
         tracing::info!(%client, identity = user(), %id, reason = %refusal, "author refused");
         author.refused = true;
@@ -223,17 +231,11 @@ async fn authorize(
     if let Some(Foreign { refusal, rewritten: true }) = authorized.foreign() {
         tracing::info!(%client, identity = user(), %id, reason = %refusal, "foreign author rewritten");
     }
-    let written = match authorized.author() {
-        Some(author) => spooling.write(&section.with_author(author)).await,
-        None => spooling.write(section.as_bytes()).await,
-    };
-    written.map_err(|error| spool_refusal(&error))?;
+    match authorized.author() {
+        Some(author) => onward.write(&section.with_author(author)).await?,
+        None => onward.write(section.as_bytes()).await?,
+    }
     Ok(authorized)
-}
-
-fn spool_refusal(error: &spool::SpoolError) -> Reply {
-    tracing::error!(%error, "a message could not be stored; the client is asked to try again");
-    replies::spool_error(error)
 }
 
 impl Session {
@@ -253,7 +255,7 @@ impl Session {
     pub(crate) async fn conclude(&mut self, outcome: Outcome, size: u64) -> Result<(), End> {
         let Outcome { accepted, author } = outcome;
         let reply = match accepted {
-            Ok(Accepted { id, monitored }) => {
+            Ok(Accepted { id, reply, monitored }) => {
                 let id = id.to_string();
                 self.tally.messages += 1;
                 self.count_message();
@@ -262,7 +264,7 @@ impl Session {
                 }
                 self.tally.accepted.push_str(&id);
                 self.tally.accepted.push(' ');
-                replies::queued(&id)
+                reply
             }
             Err(refusal) => refusal,
         };

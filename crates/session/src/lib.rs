@@ -16,6 +16,7 @@ mod session;
 mod serving;
 mod recipients;
 mod transaction;
+mod onward;
 mod trace;
 mod wire;
 mod outcome;
@@ -40,8 +41,8 @@ pub use replay::{Counting, Need, Replay, Rules, Told, Turn, ask_again, replay};
 pub use replies::refusal as reply_to;
 pub use serving::{Server, Serving, no_rules};
 pub use settings::{
-    FailedLoginsSettings, KeptFacts, Limits, LimitsSettings, ListenerSettings, ListenerTls, ReportSettings,
-    TlsSettings, TraceSettings,
+    FailedLoginsSettings, KeptFacts, Limits, LimitsSettings, ListenerSettings, ListenerTls, RelayMode, RelaySettings,
+    ReportSettings, TlsSettings, TraceSettings,
 };
 pub use statistics::{Day, DayCount, LedgerSnapshot, Snapshot, Statistics, UnreadableSnapshot, WouldBeRefused};
 pub use tls::{ServerKey, TlsContext, TlsError, provider};

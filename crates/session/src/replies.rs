@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use delivery::Cause;
 use pki::PathError;
 use policy::{Judgement, MailFlowPolicy, Refusal, ReplyText, Temporary};
 use protocol::address::AddressError;
@@ -184,6 +185,53 @@ pub(crate) fn start_input() -> Reply {
 
 pub(crate) fn chunk_ok(octets: u64) -> Reply {
     reply(250, (2, 0, 0), format!("{octets} octets received"))
+}
+
+/// The next hop has taken it: its words, with the ids by which it can be found there.
+pub(crate) fn relayed(said: Reply) -> Reply {
+    let text = said.lines().next().unwrap_or_default().to_owned();
+    reply(250, said.enhanced().map_or((2, 0, 0), |EnhancedCode(class, subject, detail)| (class, subject, detail)), text)
+}
+
+/// What the next hop refused in its own words; what this side failed at, without a word of how it is set up.
+pub(crate) fn next_hop(cause: &Cause) -> Reply {
+    let status = cause.status();
+    let said = cause.reply().filter(|said| !cause.unreachable && (said.is_permanent() || said.is_transient()));
+    let code = match said.map(Reply::code) {
+        // RFC 5321 section 3.8: 421 would end this session.
+        None | Some(421) if !cause.is_permanent() => 451,
+        None => 554,
+        Some(code) => code,
+    };
+    match said {
+        Some(said) => {
+            said.lines().skip(1).fold(
+                Reply::new(code, Some(status), said.lines().next().unwrap_or_default().to_owned()),
+                |reply, line| reply.with_line(line.to_owned()),
+            )
+        }
+        None if code == 451 => reply(451, (4, 4, 1), "The next server cannot take it now; try again later"),
+        None => Reply::new(code, Some(status), "The next server cannot take such a message"),
+    }
+}
+
+pub(crate) fn next_hop_lost() -> Reply {
+    reply(451, (4, 4, 2), "The connection to the next server was lost; try again later")
+}
+
+/// RFC 5321 section 4.5.3.1.10: the client sends the message again for those who got this.
+pub(crate) fn another_destination() -> Reply {
+    reply(452, (4, 5, 3), "This recipient's mail goes another way; send it separately")
+}
+
+/// RFC 3463 section 3.5.
+pub(crate) fn no_route() -> Reply {
+    reply(550, (5, 4, 4), "No mail is taken for this domain")
+}
+
+/// RFC 3461 section 3: DSN was not offered.
+pub(crate) fn no_dsn() -> Reply {
+    reply(555, (5, 5, 4), "DSN parameters are not supported")
 }
 
 pub(crate) fn queued(id: impl std::fmt::Display) -> Reply {

@@ -68,6 +68,8 @@ pub struct Server {
     pub facts: KeptFacts,
     /// Where accepted mail goes.
     pub spool: spool::Spool,
+    /// By whom mail is handed on while it comes in; `None` where it goes into the spool.
+    pub relay: Option<delivery::Courier>,
     /// Counts connections; kept across reloads.
     pub connections: Arc<Connections>,
     /// Counts recipients; kept across reloads.

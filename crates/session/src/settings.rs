@@ -23,6 +23,25 @@ pub struct TlsSettings {
     pub min_version: MinVersion,
 }
 
+/// `[relay]`: what a 250 after a message promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RelaySettings {
+    /// Who answers for a message.
+    pub mode: RelayMode,
+}
+
+/// Who answers for a message after its 250.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelayMode {
+    /// This gateway: it is on disk here, and delivered later.
+    #[default]
+    Queued,
+    /// The next hop: it takes the message as it comes in, and its replies are the client's.
+    Inline,
+}
+
 /// One `[[listener]]`, as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

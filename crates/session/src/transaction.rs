@@ -4,6 +4,8 @@ use policy::Permit;
 use protocol::Envelope;
 use protocol::command::ClientName;
 
+use crate::onward::Relaying;
+
 /// What the client called itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Hello {
@@ -17,4 +19,7 @@ pub(crate) struct Transaction {
     pub(crate) hello: Hello,
     pub(crate) permit: Permit,
     pub(crate) envelope: Envelope,
+    /// `SIZE=`
+    pub(crate) size: Option<u64>,
+    pub(crate) relaying: Relaying,
 }

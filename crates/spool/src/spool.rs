@@ -80,12 +80,14 @@ impl Spool {
     /// Begins to take a message that came by this listener and policy. Only who holds a permit for its sender can.
     #[must_use]
     pub fn begin(&self, permit: &Permit, listener: &str, policy: &str, envelope: Envelope) -> Transaction {
-        let origin = Origin {
-            identity: permit.identity().map(|identity| identity.principal.user_id.to_string()).unwrap_or_default(),
-            listener: listener.to_owned(),
-            policy: policy.to_owned(),
-        };
+        let origin = Origin::of(permit, listener, policy);
         Transaction::new(self.shared.store.clone(), self.shared.clock, envelope, origin)
+    }
+
+    /// An id for a message that goes on without being kept here.
+    #[must_use]
+    pub fn next_id(&self) -> MessageId {
+        self.shared.store.ids().next(self.shared.clock.now_micros())
     }
 
     /// Delivers what is there and what comes, until `shutdown`. Then it waits for the attempts under way, as long as

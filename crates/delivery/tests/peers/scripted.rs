@@ -75,6 +75,13 @@ impl Scripted {
     }
 }
 
+impl Scripted {
+    /// What was heard so far.
+    pub fn heard_so_far(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
 async fn follow(stream: TcpStream, script: Vec<Do>, heard: &Mutex<Vec<String>>) {
     let mut stream = BufReader::new(stream);
     for step in script {

@@ -93,6 +93,7 @@ impl<'a> Assembly<'a> {
             forwards: forwards.built.into_values().collect(),
             listeners,
             names,
+            relay: settings.relay,
             courier: courier?,
             spool: settings.spool,
         })

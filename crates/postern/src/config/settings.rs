@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) dkim: Named<delivery::DkimSettings>,
     #[serde(default)]
+    pub(crate) relay: session::RelaySettings,
+    #[serde(default)]
     pub(crate) route: Vec<delivery::RouteSettings>,
     #[serde(default)]
     pub(crate) spool: spool::Settings,

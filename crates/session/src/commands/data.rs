@@ -23,8 +23,14 @@ impl Session {
                 return Ok(state);
             }
         };
-        self.reply(&replies::start_input()).await?;
         let mut reception = Reception::begin(self, *transaction).await;
+        if reception.is_refused() {
+            let hello = reception.hello();
+            let outcome = reception.finish(None).await;
+            self.conclude(outcome, 0).await?;
+            return Ok(State::Ready(hello));
+        }
+        self.reply(&replies::start_input()).await?;
         let mut decoder = DataDecoder::new();
         let mut content = Vec::new();
         let ends = Instant::now() + self.limits().message_timeout;

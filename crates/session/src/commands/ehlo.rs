@@ -36,7 +36,8 @@ impl Session {
             eight_bit_mime: true,
             smtputf8: true,
             chunking: true,
-            dsn: true,
+            // Without a queue nobody here could send the notices that a next hop without DSN does not send.
+            dsn: self.server().relay.is_none(),
             enhanced_status_codes: true,
             starttls,
             // RFC 8689 section 2: "MUST NOT be advertised" before TLS.

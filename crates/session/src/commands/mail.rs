@@ -7,6 +7,7 @@ use protocol::transaction::Mail;
 use protocol::{CommandError, Envelope};
 
 use crate::monitored::Message;
+use crate::onward::Relaying;
 use crate::outcome::End;
 use crate::record::Event;
 use crate::replies;
@@ -69,6 +70,9 @@ impl Session {
             let unknown = ParameterError::Unknown("REQUIRETLS".to_owned());
             return refuse(hello, replies::command_error(&CommandError::Parameter(unknown)));
         }
+        if self.server().relay.is_some() && (mail.ret.is_some() || mail.envid.is_some()) {
+            return refuse(hello, replies::no_dsn());
+        }
         if let Some(too_large) = replies::size_limit(&self.policy, mail.size) {
             return refuse(hello, too_large);
         }
@@ -96,7 +100,7 @@ impl Session {
                     ret: mail.ret,
                     envid: mail.envid,
                 };
-                Ok(Transaction { hello, permit, envelope })
+                Ok(Transaction { hello, permit, envelope, size: mail.size, relaying: Relaying::default() })
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use delivery::Origin;
 use policy::{DirectoryFact, Listed, RecipientFacts, RecipientVerdict, Refusal, judge_recipient};
 use protocol::address::AddressError;
 use protocol::transaction::Rcpt;
-use protocol::{CommandError, Mailbox, Recipient};
+use protocol::{CommandError, Mailbox, Recipient, Reply};
 
 use crate::monitored::Message;
 use crate::outcome::End;
@@ -37,6 +38,10 @@ impl Session {
             self.reply(&reply).await?;
             return Ok(State::Mail(transaction));
         }
+        if self.server().relay.is_some() && (rcpt.notify.is_some() || rcpt.original.is_some()) {
+            self.reply(&replies::no_dsn()).await?;
+            return Ok(State::Mail(transaction));
+        }
         let listed = Recipients::look(self.serving.recipients.as_ref(), &rcpt.forward_path);
         let written = rcpt.forward_path.to_string();
         let mailbox = rcpt.forward_path.into_mailbox(&self.server().hostname);
@@ -44,8 +49,17 @@ impl Session {
             Ok(()) => {
                 let recipient = Recipient { mailbox, notify: rcpt.notify, original: rcpt.original };
                 transaction.envelope.recipients.push(recipient);
-                self.tally.recipients += 1;
-                self.reply_in(&replies::recipient_ok(), utf8).await?;
+                let reply = match self.hand_on(&mut transaction).await {
+                    Ok(()) => {
+                        self.tally.recipients += 1;
+                        replies::recipient_ok()
+                    }
+                    Err(reply) => {
+                        transaction.envelope.recipients.pop();
+                        reply
+                    }
+                };
+                self.reply_in(&reply, utf8).await?;
             }
             Err(refusal) if is_limit(&refusal) => self.put_off(&replies::refusal(&refusal), utf8).await?,
             Err(refusal) => {
@@ -56,6 +70,14 @@ impl Session {
             }
         }
         Ok(State::Mail(transaction))
+    }
+
+    /// Names the last recipient to the next hop, where mail is handed on while it comes in.
+    async fn hand_on(&self, transaction: &mut Transaction) -> Result<(), Reply> {
+        let Some(courier) = &self.server().relay else { return Ok(()) };
+        let Transaction { permit, envelope, size, relaying, .. } = transaction;
+        let origin = Origin::of(permit, &self.serving.name, &self.policy.name);
+        relaying.recipient(courier, permit, &origin, envelope, *size).await
     }
 
     /// Counts and judges; a recipient that is not taken is not counted.
