@@ -53,7 +53,7 @@ async fn the_next_hop_answers() {
     }
     let world = World::new().await;
     let postfix = Postfix::start(
-        "header_checks = regexp:{/^Subject: forbidden/ REJECT 5.7.1 Not this subject}\n\
+        "header_checks = regexp:{{/^Subject: forbidden/ REJECT 5.7.1 Not this subject}}\n\
          smtpd_recipient_restrictions = check_recipient_access inline:{{nobody@example.net = 550 5.1.1 No such mailbox}}, permit\n",
         "",
     )
@@ -85,7 +85,7 @@ async fn the_next_hop_answers() {
     assert_eq!(refused.code(), 555, "{refused}");
     client.quit().await.unwrap();
 
-    postfix.wait_for("Subject: third").await;
+    postfix.received("Subject: third").await;
     let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap();
     let arrived: String = postfix.mailbox().into_iter().map(read).collect();
     assert!(arrived.contains(&id) && arrived.contains("Subject: inline"), "{arrived}");

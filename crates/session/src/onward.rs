@@ -54,7 +54,7 @@ pub(crate) enum Relaying {
     /// None so far.
     #[default]
     Not,
-    Open(Relay),
+    Open(Box<Relay>),
     /// The next hop is gone, and with it what it had accepted.
     Lost,
 }
@@ -93,7 +93,7 @@ impl Relaying {
         size: Option<u64>,
     ) -> Result<(), Result<Reply, Cause>> {
         if let Self::Not = self {
-            *self = Self::Open(courier.relay(permit, destination, envelope, size).await.map_err(Err)?);
+            *self = Self::Open(Box::new(courier.relay(permit, destination, envelope, size).await.map_err(Err)?));
         }
         let Self::Open(relay) = self else { return Err(Ok(replies::next_hop_lost())) };
         if relay.destination() != destination {
@@ -110,7 +110,7 @@ impl Relaying {
     pub(crate) async fn data(self, id: MessageId) -> Result<Onward, Reply> {
         let Self::Open(mut relay) = self else { return Err(replies::next_hop_lost()) };
         match relay.data().await {
-            Ok(()) => Ok(Onward::Inline { relay, id }),
+            Ok(()) => Ok(Onward::Inline { relay: *relay, id }),
             Err(cause) => Err(refused(&cause, Some(id))),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use delivery::{Courier, DeliveryError, Means, Signers};
+use delivery::{Courier, DeliveryError, Dialect, Means, Signers};
 use pki::{Knowledge, Trust};
 use protocol::Domain;
 
@@ -61,6 +61,12 @@ impl Assembly<'_> {
         let listeners: Vec<&String> = settings.listener.iter().map(|listener| listener.name.get_ref()).collect();
         let listeners_struck = self.struck.iter().any(|struck| struck.starts_with("listener"));
         for route in routes {
+            // A mail store's verdict is by recipient, after the text (RFC 2033 section 4.2); a client is given one.
+            if settings.relay.mode == RelayMode::Inline && route.protocol == Dialect::Lmtp {
+                let key = "route.protocol";
+                let problem = Problem::error(self.place.at(Some(route.hosts.span())), key, "lmtp and [relay] mode = \"inline\" do not go together");
+                self.problems.push(problem.mend("write mode = \"queued\", or hosts that speak SMTP"));
+            }
             if let Some(trust) = &route.trust
                 && self.look_up(trusts, "route.trust", trust).is_none()
             {
