@@ -5,6 +5,7 @@ use std::sync::Arc;
 use delivery::{Courier, DeliveryError, Dialect, Means, Signers};
 use pki::{Knowledge, Trust};
 use protocol::Domain;
+use session::RelayMode;
 
 use super::{Assembly, Parts};
 use crate::config::problem::Problem;
@@ -64,7 +65,11 @@ impl Assembly<'_> {
             // A mail store's verdict is by recipient, after the text (RFC 2033 section 4.2); a client is given one.
             if settings.relay.mode == RelayMode::Inline && route.protocol == Dialect::Lmtp {
                 let key = "route.protocol";
-                let problem = Problem::error(self.place.at(Some(route.hosts.span())), key, "lmtp and [relay] mode = \"inline\" do not go together");
+                let problem = Problem::error(
+                    self.place.at(Some(route.hosts.span())),
+                    key,
+                    "lmtp and [relay] mode = \"inline\" do not go together",
+                );
                 self.problems.push(problem.mend("write mode = \"queued\", or hosts that speak SMTP"));
             }
             if let Some(trust) = &route.trust
