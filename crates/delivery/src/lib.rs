@@ -32,7 +32,7 @@ pub use dkim::{DkimSettings, Signers};
 pub use error::DeliveryError;
 pub use means::Means;
 pub use origin::Origin;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Taken};
 pub use outcomes::Outcomes;
 pub use relay::Relay;
 pub use settings::{

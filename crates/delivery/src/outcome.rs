@@ -3,6 +3,17 @@
 use client::{Cause, Host};
 use protocol::Reply;
 
+/// What has been done with a message that was taken, which says whose business notices of success are (RFC 3461 section 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is where its reader finds it (RFC 3464 section 2.3.3, `delivered`): a mailbox, or the LMTP server before it.
+    Delivered,
+    /// It goes on, the DSN parameters with it: the next hop's business.
+    RelayedWithDsn,
+    /// It goes on, and what the sender asked for does not (`relayed`).
+    Relayed,
+}
+
 /// What came of one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -12,8 +23,8 @@ pub enum Outcome {
         host: Host,
         /// Its words.
         reply: Reply,
-        /// The DSN parameters went along (RFC 3461 section 4), so that success notices are the next hop's business too.
-        dsn: bool,
+        /// What it is to them.
+        taken: Taken,
     },
     /// The same may work later.
     Deferred(Cause),

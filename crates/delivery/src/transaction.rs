@@ -6,7 +6,7 @@ use protocol::{
     Body, DotStuffer, EnhancedCode, Envelope, Extensions, ForwardPath, Mail, OriginalRecipient, Rcpt, Recipient, Reply,
 };
 
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Taken};
 use crate::settings::Timeouts;
 use crate::source::MessageSource;
 
@@ -204,7 +204,8 @@ impl Transaction<'_> {
                 Err(error) => broken = Some(error),
             }
         }
-        let (dialect, dsn) = (connection.dialect, connection.extensions.dsn);
+        let dialect = connection.dialect;
+        let taken = taken(connection);
         let closed = broken.is_some() || verdicts.iter().any(|reply| reply.code() == 421);
         let lost = broken.map(|error| {
             let text = format!("{error} (the reply to the whole message); it may have been taken, and come twice");
@@ -213,7 +214,10 @@ impl Transaction<'_> {
         let verdict = |nth: usize| verdicts.get(if dialect == Dialect::Lmtp { nth } else { 0 });
         let mut turn = 0..;
         let fate = || match (turn.next().and_then(verdict), &lost) {
-            (Some(reply), _) => self.answer("end of DATA", reply, dsn),
+            (Some(reply), _) if reply.is_positive() => {
+                Answer::Final(Outcome::Delivered { host: self.host.clone(), reply: reply.clone(), taken })
+            }
+            (Some(reply), _) => self.answer("end of DATA", reply),
             // Another host must not get what this one may have taken.
             (None, Some(cause)) => Answer::Final(Outcome::Deferred(cause.clone())),
             (None, None) => self.silent(),
@@ -229,7 +233,7 @@ impl Transaction<'_> {
             _ => None,
         };
         match reply.filter(|reply| reply.is_permanent() || reply.is_transient()) {
-            Some(reply) => self.accepted(replies, After::Closed, || self.answer("DATA", &reply, false)),
+            Some(reply) => self.accepted(replies, After::Closed, || self.answer("DATA", &reply)),
             None => {
                 let cause =
                     Cause::local(Some(self.host), status_of(error), format!("{error} (in the middle of the message)"));
@@ -253,13 +257,13 @@ impl Transaction<'_> {
     fn transacted(&self, replies: Replies, after: After) -> Transacted {
         let refused = replies.mail.clone().filter(|reply| !reply.is_positive());
         if let Some(reply) = refused {
-            return self.all(after, || self.answer("MAIL FROM", &reply, false));
+            return self.all(after, || self.answer("MAIL FROM", &reply));
         }
         let data = replies.data.clone();
         let answer = |reply: Option<&Reply>| match (reply, &data) {
             // Accepted, and then DATA was refused.
-            (Some(reply), Some(data)) if reply.is_positive() => self.answer("DATA", data, false),
-            (Some(reply), _) => self.answer("RCPT TO", reply, false),
+            (Some(reply), Some(data)) if reply.is_positive() => self.answer("DATA", data),
+            (Some(reply), _) => self.answer("RCPT TO", reply),
             (None, _) => self.silent(),
         };
         self.each(&replies, after, answer)
@@ -273,7 +277,7 @@ impl Transaction<'_> {
             Some(reply) if someone && is_too_many(reply) => {
                 Answer::Again(Cause::reply_to("RCPT TO", self.host, reply.clone()))
             }
-            Some(reply) => self.answer("RCPT TO", reply, false),
+            Some(reply) => self.answer("RCPT TO", reply),
             None => self.silent(),
         })
     }
@@ -284,10 +288,10 @@ impl Transaction<'_> {
         let cause = Cause::local(Some(self.host), status_of(error), error.to_string());
         let refused = replies.mail.clone().filter(|reply| !reply.is_positive());
         if let Some(reply) = refused {
-            return self.all(After::Closed, || self.answer("MAIL FROM", &reply, false));
+            return self.all(After::Closed, || self.answer("MAIL FROM", &reply));
         }
         self.each(&replies, after, |reply| match reply {
-            Some(reply) if !reply.is_positive() => self.answer("RCPT TO", reply, false),
+            Some(reply) if !reply.is_positive() => self.answer("RCPT TO", reply),
             _ => Answer::Deferred(cause.clone()),
         })
     }
@@ -302,10 +306,7 @@ impl Transaction<'_> {
         Transacted { answers, after, reply_lost: false }
     }
 
-    fn answer(&self, command: &'static str, reply: &Reply, dsn: bool) -> Answer {
-        if reply.is_positive() && command == "end of DATA" {
-            return Answer::Final(Outcome::Delivered { host: self.host.clone(), reply: reply.clone(), dsn });
-        }
+    fn answer(&self, command: &'static str, reply: &Reply) -> Answer {
         let cause = Cause::reply_to(command, self.host, reply.clone());
         if reply.is_permanent() { Answer::Final(Outcome::Failed(cause)) } else { Answer::Deferred(cause) }
     }
@@ -317,6 +318,17 @@ impl Transaction<'_> {
             BAD_CONNECTION,
             "the host ended the session before this recipient",
         ))
+    }
+}
+
+/// What a positive reply to the text means here.
+fn taken(connection: &Connection) -> Taken {
+    match connection.dialect {
+        // The DSN parameters went along, whatever the dialect.
+        _ if connection.extensions.dsn => Taken::RelayedWithDsn,
+        // RFC 2033 section 1: who speaks it has no queue, and its reply is the delivery.
+        Dialect::Lmtp => Taken::Delivered,
+        Dialect::Smtp => Taken::Relayed,
     }
 }
 

@@ -430,14 +430,18 @@ async fn lmtp_replies_are_each_recipients_own() {
         (
             &[Say("250 taken"), Say("452 4.2.2 full"), Say("552 5.3.4 large"), Hear("QUIT")][..],
             [
-                "delivered 250 taken",
+                "delivered 250 taken for good",
                 "failed 5.1.1 550 5.1.1 b (in reply to RCPT TO)",
                 "deferred 4.2.2 452 4.2.2 full (in reply to end of DATA)",
                 "failed 5.3.4 552 5.3.4 large (in reply to end of DATA)",
             ],
             0,
         ),
-        (&[Say("250 taken")], ["delivered 250 taken", "failed 5.1.1 550 5.1.1 b (in reply to RCPT TO)", lost, lost], 1),
+        (
+            &[Say("250 taken")],
+            ["delivered 250 taken for good", "failed 5.1.1 550 5.1.1 b (in reply to RCPT TO)", lost, lost],
+            1,
+        ),
     ] {
         let peer = Scripted::start(vec![script(&[begin, end])]).await;
         let toml = format!("hosts = ['127.0.0.1:{}']\nprotocol = 'lmtp'\ntls = 'none'\nkeep_open = '0s'", peer.port);

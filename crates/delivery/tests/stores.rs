@@ -18,6 +18,7 @@ async fn dovecot_answers_for_each_recipient() {
     for (line, begins) in found.iter().zip(["delivered 250 2.0.0", "failed 5.2.2", "failed 5.1.1", "delivered 250"]) {
         assert!(line.starts_with(begins), "{found:?}\n{}", dovecot.log());
     }
+    assert!(found[0].ends_with(" for good"), "RFC 3464 section 2.3.3: delivered, not relayed: {found:?}");
     assert!(found[1].contains("in reply to end of DATA") && found[2].contains("in reply to RCPT TO"), "{found:?}");
     // The connection goes on after replies of both kinds.
     assert!(lines(&deliver(&courier, &envelope(&["carol@example.net"])).await)[0].starts_with("delivered"));

@@ -13,6 +13,8 @@ use crate::id::MessageId;
 pub(crate) enum Action {
     /// Given up.
     Failed,
+    /// In the mailbox, as its sender asked to be told.
+    Delivered,
     /// Handed to a system that will not send a success notice, though the sender asked for one.
     Relayed,
 }
@@ -103,6 +105,7 @@ impl Notice<'_> {
     fn header(&self, boundary: &str, out: &mut String) {
         let subject = match self.action {
             Action::Failed => "Undelivered mail returned to sender",
+            Action::Delivered => "Mail delivered",
             Action::Relayed => "Mail handed on",
         };
         line(out, &format!("Date: {}", date(self.now)));
@@ -145,6 +148,7 @@ impl Notice<'_> {
                 line(out, "Your message could not be delivered to the recipients below,");
                 line(out, "and will not be tried again. What was the matter is said for each.");
             }
+            Action::Delivered => line(out, "Your message was delivered to the recipients below."),
             Action::Relayed => {
                 line(out, "Your message was handed to the next system for the recipients below.");
                 line(out, "That system does not send notices of delivery, so this is the last one.");
@@ -193,6 +197,7 @@ impl Notice<'_> {
         line(out, &self.plain(&format!("Final-Recipient: {address_type}; {mailbox}")));
         let action = match self.action {
             Action::Failed => "failed",
+            Action::Delivered => "delivered",
             Action::Relayed => "relayed",
         };
         line(out, &format!("Action: {action}"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::{MessageSource, Origin, Outcome};
+use delivery::{MessageSource, Origin, Outcome, Taken};
 use protocol::{Body, EnhancedCode, Envelope, Recipient, Return, ReversePath};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,7 @@ pub(crate) struct Record<'a> {
 #[derive(Default)]
 struct Told {
     failed: Vec<(usize, Note)>,
+    delivered: Vec<(usize, Note)>,
     relayed: Vec<(usize, Note)>,
 }
 
@@ -78,14 +79,20 @@ impl Record<'_> {
             };
             state.attempts = state.attempts.saturating_add(1);
             match outcome {
-                Outcome::Delivered { host, reply, dsn } => {
+                Outcome::Delivered { host, reply, taken } => {
                     state.status = Status::Delivered;
                     state.last = None;
                     count(&shared.counts.delivered, 1);
-                    if !dsn && recipient.notify.is_some_and(|notify| notify.success) {
+                    if recipient.notify.is_some_and(|notify| notify.success) {
                         let status = reply.enhanced().unwrap_or(EnhancedCode(2, 0, 0));
                         let (host, text) = (host.address(), reply.to_string());
-                        told.relayed.push((at, Note { status, host, reply: text.clone(), text }));
+                        let note = Note { status, host, reply: text.clone(), text };
+                        match taken {
+                            Taken::Delivered => told.delivered.push((at, note)),
+                            Taken::Relayed => told.relayed.push((at, note)),
+                            // RFC 3461 section 5.2.1: it has become the next hop's business.
+                            Taken::RelayedWithDsn => {}
+                        }
                     }
                     self.log(recipient, &format!("{host}: {reply}"), "delivered", None);
                 }
@@ -134,7 +141,9 @@ impl Record<'_> {
         let id = self.id;
         let shared = self.shared;
         let mut notices = Vec::new();
-        for (action, reports) in [(Action::Failed, &told.failed), (Action::Relayed, &told.relayed)] {
+        for (action, reports) in
+            [(Action::Failed, &told.failed), (Action::Delivered, &told.delivered), (Action::Relayed, &told.relayed)]
+        {
             if !reports.is_empty()
                 && let Some(notice) = self.notice(action, reports).await?
             {

@@ -12,7 +12,7 @@ pub mod tls_server;
 use std::path::Path;
 use std::sync::Arc;
 
-use postern_delivery::{Courier, InMemory, Means, Origin, Outcome, RouteSettings};
+use postern_delivery::{Courier, InMemory, Means, Origin, Outcome, RouteSettings, Taken};
 use protocol::{Body, Domain, Envelope, Mailbox, Recipient, ReversePath};
 
 pub fn domain(text: &str) -> Domain {
@@ -82,7 +82,14 @@ pub async fn deliver_text(courier: &Courier, envelope: &Envelope, text: &[u8]) -
 /// An outcome in one line: `delivered 250 …`, `deferred 4.4.2 …`, `failed 5.1.1 …`.
 pub fn line(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Delivered { reply, dsn, .. } => format!("delivered {reply}{}", if *dsn { " dsn" } else { "" }),
+        Outcome::Delivered { reply, taken, .. } => {
+            let taken = match taken {
+                Taken::Delivered => " for good",
+                Taken::RelayedWithDsn => " dsn",
+                Taken::Relayed => "",
+            };
+            format!("delivered {reply}{taken}")
+        }
         Outcome::Deferred(cause) => format!("deferred {} {cause}", cause.status()),
         Outcome::Failed(cause) => format!("failed {} {cause}", cause.status()),
     }

@@ -154,11 +154,15 @@ fn a_boundary_that_occurs_in_the_message_is_not_used() {
 }
 
 #[test]
-fn success_that_is_not_followed_up() {
-    let notice =
-        compose(&envelope(&["bob@example.net"]), Action::Relayed, "250 2.0.0 ok", Returned::Header(b"Subject: x\r\n"));
+fn success_final_and_on_its_way() {
+    let bob = envelope(&["bob@example.net"]);
+    let compose = |action| compose(&bob, action, "250 2.0.0 ok", Returned::Header(b"Subject: x\r\n"));
+    let notice = compose(Action::Relayed);
     assert!(notice.contains("Action: relayed\r\n"));
     assert!(notice.contains("Subject: Mail handed on\r\n"));
+    let notice = compose(Action::Delivered);
+    assert!(notice.contains("Action: delivered\r\n"));
+    assert!(notice.contains("Subject: Mail delivered\r\n"));
 }
 
 #[test]

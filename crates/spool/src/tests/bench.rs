@@ -36,13 +36,20 @@ pub(super) fn settings() -> Settings {
 
 /// Routes in clear text: pattern and port.
 pub(super) fn courier(routes: &[(&str, u16)]) -> Courier {
+    courier_with(routes, "")
+}
+
+/// The same with more to say of each route.
+pub(super) fn courier_with(routes: &[(&str, u16)], more: &str) -> Courier {
     #[derive(serde::Deserialize)]
     struct File {
         #[serde(default)]
         route: Vec<RouteSettings>,
     }
     let route = |(pattern, port): &(&str, u16)| {
-        format!("[[route]]\ndomains = ['{pattern}']\nhosts = ['127.0.0.1:{port}']\ntls = 'none'\nkeep_open = '1s'\n")
+        format!(
+            "[[route]]\ndomains = ['{pattern}']\nhosts = ['127.0.0.1:{port}']\ntls = 'none'\nkeep_open = '1s'\n{more}\n"
+        )
     };
     let toml: String = routes.iter().map(route).collect();
     let file: File = toml::from_str(&toml).unwrap();
@@ -134,7 +141,8 @@ pub(super) fn closed_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A next hop that answers RCPT by the local part: `ok…`, `later…` (450, as often as told), `never…` (550), `stall…`.
+/// A next hop that answers RCPT by the local part: `ok…`, `later…` (450, as often as told), `never…` (550), `stall…`. It
+/// speaks LMTP to who says LHLO.
 pub(super) struct Hop {
     pub(super) port: u16,
     state: Arc<Mutex<HopState>>,
@@ -198,6 +206,7 @@ async fn session(mut stream: BufReader<tokio::net::TcpStream>, state: Arc<Mutex<
     stream.write_all(b"220 hop\r\n").await.ok()?;
     let mut message = String::new();
     let mut line = String::new();
+    let (mut lmtp, mut accepted) = (false, 0);
     loop {
         line.clear();
         if stream.read_line(&mut line).await.ok()? == 0 {
@@ -205,9 +214,13 @@ async fn session(mut stream: BufReader<tokio::net::TcpStream>, state: Arc<Mutex<
         }
         let verb = line.get(..4).unwrap_or_default().to_owned();
         let reply = match verb.as_str() {
-            "EHLO" => "250-hop\r\n250-8BITMIME\r\n250 PIPELINING",
+            "EHLO" | "LHLO" => {
+                lmtp = verb == "LHLO";
+                "250-hop\r\n250-8BITMIME\r\n250 PIPELINING"
+            }
             "MAIL" => {
                 message = line.clone();
+                accepted = 0;
                 "250 ok"
             }
             "RCPT" => {
@@ -226,6 +239,7 @@ async fn session(mut stream: BufReader<tokio::net::TcpStream>, state: Arc<Mutex<
                     (_, true) => "550 5.1.1 nobody",
                     _ => {
                         message.push_str(&line);
+                        accepted += 1;
                         "250 ok"
                     }
                 }
@@ -240,6 +254,9 @@ async fn session(mut stream: BufReader<tokio::net::TcpStream>, state: Arc<Mutex<
                 }
                 if text != ".\r\n" {
                     state.lock().unwrap().messages.push(format!("{message}\r\n{text}"));
+                }
+                for _ in 1..accepted * usize::from(lmtp) {
+                    stream.write_all(b"250 2.0.0 taken\r\n").await.ok()?;
                 }
                 "250 2.0.0 taken"
             }

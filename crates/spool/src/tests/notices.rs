@@ -75,6 +75,31 @@ async fn who_is_told() {
     }
 }
 
+/// RFC 3464 section 2.3.3: an LMTP server is the end of the way, an SMTP server is not.
+#[tokio::test]
+async fn what_is_delivered_is_not_called_relayed() {
+    let mut envelope = envelope("<alice@example.org>", &["ok1@example.net", "ok2@example.net", "ok3@example.net"]);
+    for at in [0, 2] {
+        envelope.recipients[at].notify = Some(Notify { success: true, failure: true, delay: false });
+    }
+    for (protocol, action) in [("smtp", "relayed"), ("lmtp", "delivered")] {
+        let (hop, home) = (Hop::start(0).await, Hop::start(0).await);
+        let mut bench = Bench::new(settings()).await;
+        bench.accept(envelope.clone(), TEXT).await;
+        let routes = [("example.net", hop.port), ("example.org", home.port)];
+        bench.run(courier_with(&routes, &format!("protocol = '{protocol}'")));
+        bench.until_empty().await;
+        bench.stop().await;
+        let notices = home.messages();
+        assert_eq!(notices.len(), 1, "one for all: {notices:?}");
+        for (name, told) in [("ok1", 1), ("ok2", 0), ("ok3", 1)] {
+            let report =
+                format!("Final-Recipient: rfc822; {name}@example.net\r\nAction: {action}\r\nStatus: 2.0.0\r\n");
+            assert_eq!(notices[0].matches(&report).count(), told, "{}", notices[0]);
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_message_comes_back_whole_only_on_request_and_within_bounds() {
     let long = TEXT.to_owned() + &"a line of the body\r\n".repeat(10_000);

@@ -87,6 +87,8 @@ async fn what_is_held_stays_over_a_restart_until_it_is_released() {
     bench.until(|spool| spool.len() == 1).await;
     assert_eq!(listed(&bench, &Filter::default()).await, [held], "not {other}");
     bench.spool.order(held, Order::Release).await.unwrap();
+    // Released, it waits as it did before.
+    bench.spool.order(held, Order::Retry).await.unwrap();
     bench.until_empty().await;
     assert_eq!(hop.messages().len(), 2);
     bench.stop().await;
