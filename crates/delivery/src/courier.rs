@@ -202,7 +202,7 @@ impl Courier {
         let Some(route) = self.get(destination) else { return Err(last) };
         let now = Instant::now();
         let deadline = now.checked_add(route.timeouts.attempt).unwrap_or(now);
-        let waiting = timeout(route.timeouts.command, route.room.clone().acquire_owned());
+        let waiting = timeout(route.timeouts.connect, route.room.clone().acquire_owned());
         let Ok(Ok(room)) = waiting.await else {
             return Err(Cause::local(None, EnhancedCode(4, 4, 5), "all connections of the route are in use"));
         };

@@ -49,6 +49,19 @@ async fn each_stage_each_failure() {
         ("not SMTP", vec![Say("SSH-2.0-OpenSSH_9")], "deferred 4.5.0 what came is no SMTP reply"),
         ("dripping", vec![Drip], "deferred 4.4.2 no answer within the time (the greeting)"),
         ("babbling", vec![Say("220 hi"), Hear("EHLO"), Babble], "deferred 4.5.0 what came is no SMTP reply"),
+        ("EHLO stalls", vec![Say("220 hi"), Hear("EHLO"), Stall], "deferred 4.4.2 no answer within the time (EHLO)"),
+        (
+            "nonsense is advertised",
+            script(&[
+                &[Say("220 hi"), Hear("EHLO")],
+                &[Say(
+                    "250-\n250-SIZE -1\n250-SIZE 99999999999999999999999\n250-AUTH\n250-LIMITS =,x\n250-8BITMIME=\n250 \u{1}",
+                )],
+                ENVELOPE,
+                &[HearText, Say("250 ok")],
+            ]),
+            "delivered 250 ok",
+        ),
         ("EHLO 421", vec![Say("220 hi"), Hear("EHLO"), Say("421 no")], "deferred 4.0.0 421 no (in reply to EHLO)"),
         (
             "HELO does",
@@ -102,6 +115,16 @@ async fn each_stage_each_failure() {
             script(&[&h(), &[Hear("MAIL"), Say("250 ok"), Hear("RCPT")]]),
             "deferred 4.4.2 the connection was closed",
         ),
+        (
+            "RCPT stalls",
+            script(&[&h(), &[Hear("MAIL"), Say("250 ok"), Hear("RCPT"), Stall]]),
+            "deferred 4.4.2 no answer within the time",
+        ),
+        (
+            "RCPT drips",
+            script(&[&h(), &[Hear("MAIL"), Say("250 ok"), Hear("RCPT"), Drip]]),
+            "deferred 4.4.2 no answer within the time",
+        ),
         // DATA
         (
             "DATA 554",
@@ -133,6 +156,21 @@ async fn each_stage_each_failure() {
         (
             "garbage after the dot",
             script(&[&h(), ENVELOPE, &[HearText, Say("OK!")]]),
+            "deferred 4.4.2 what came is no SMTP reply",
+        ),
+        (
+            "silence after the dot",
+            script(&[&h(), ENVELOPE, &[HearText, Stall]]),
+            "deferred 4.4.2 no answer within the time",
+        ),
+        (
+            "dripping after the dot",
+            script(&[&h(), ENVELOPE, &[HearText, Drip]]),
+            "deferred 4.4.2 no answer within the time",
+        ),
+        (
+            "babbling after the dot",
+            script(&[&h(), ENVELOPE, &[HearText, Babble]]),
             "deferred 4.4.2 what came is no SMTP reply",
         ),
         ("several lines", script(&[&h(), ENVELOPE, &[HearText, Say("250-one\n250 two")]]), "delivered 250 one / two"),
