@@ -1,16 +1,20 @@
 //! Measures the release build of the gateway against floors of the machine it runs on, taken in the same run: what a
 //! session costs beside a bare TLS handshake, how fast messages become durable beside a bare group commit, what an idle
-//! connection costs in memory, what a directory server adds to a session, and what a refresh of a large CRL does to sessions. `docs/src/measurements.md` says how to read the numbers.
+//! connection costs in memory, what a directory server adds to a session, what a refresh of a large CRL does to sessions,
+//! and what a relayed message costs beside Postfix. `docs/src/measurements.md` says how to read the numbers.
 
 mod refresh;
 mod logins;
 mod sessions;
+mod relay;
 mod messages;
 mod idle;
 mod submitter;
 mod bare_tls;
 mod group_commit;
 mod gateway;
+mod postfix;
+mod sink;
 mod stage;
 mod process;
 mod statistics;
@@ -65,6 +69,8 @@ enum What {
     Refresh,
     /// All of these [default]
     All,
+    /// Messages relayed by the gateway and by Postfix; needs Postfix, and root
+    Relay,
     /// The bare TLS server, which the measurement of sessions starts
     #[command(hide = true)]
     BareTls,
@@ -109,6 +115,9 @@ async fn measure(what: What, options: Options) -> Result<(), Failure> {
     }
     if matches!(what, What::Refresh | What::All) {
         refresh::measure(&stage, round).await?;
+    }
+    if matches!(what, What::Relay) {
+        relay::measure(&stage).await?;
     }
     Ok(())
 }

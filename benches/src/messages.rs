@@ -1,12 +1,6 @@
 //! Messages of 10 kB that the gateway answers with 250, which it does only when they are on disk, against a bare group
 //! commit of the same octets on the same file system.
 
-use std::env;
-use std::fs;
-use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +9,7 @@ use demo::pki::ALICE;
 use crate::Failure;
 use crate::gateway::Gateway;
 use crate::group_commit;
-use crate::process::Process;
+use crate::sink::Sink;
 use crate::stage::{Stage, free_address};
 use crate::statistics::{median, rate};
 use crate::submitter::Submitter;
@@ -36,7 +30,7 @@ struct Round {
 
 /// Measures and prints.
 pub(crate) async fn measure(stage: &Stage, length: Duration) -> Result<(), Failure> {
-    let message = message();
+    let message = message(SIZE);
     let mut gateways = vec![("next hop down", Gateway::start(stage, "down", free_address()?).await?)];
     let sink = match Sink::start().await? {
         Some(sink) => {
@@ -103,54 +97,18 @@ async fn round(stage: &Stage, gateway: &Gateway, message: &[u8], length: Duratio
     Ok(Round { speed: rate(done, time), cost: Some(Duration::from_secs_f64(1.0 / rate(done, cpu))) })
 }
 
-/// A header and lines of text; no line begins with a dot, so that none needs stuffing.
-fn message() -> Vec<u8> {
+/// So many octets: a header and lines of text; no line begins with a dot, so that none needs stuffing, and none is longer
+/// than RFC 5321 section 4.5.3.1.6 allows.
+pub(crate) fn message(size: usize) -> Vec<u8> {
     const LINE: &str = "The quick brown fox jumps over the lazy dog, and does so again and again.\r\n";
-    let mut text = format!("From: Alice <{}>\r\nTo: somebody@example.net\r\nSubject: 10 kB\r\n\r\n", ALICE.email);
-    while text.len() + LINE.len() <= SIZE - 2 {
+    let mut text = format!("From: Alice <{}>\r\nTo: somebody@example.net\r\nSubject: measured\r\n\r\n", ALICE.email);
+    while text.len() + LINE.len() <= size - 2 {
         text.push_str(LINE);
     }
-    let rest = SIZE.saturating_sub(2 + text.len());
+    let rest = size.saturating_sub(2 + text.len());
     text.push_str(&"x".repeat(rest));
     text.push_str("\r\n");
     text.into_bytes()
-}
-
-/// Postfix's next hop for measurements: takes everything, and throws it away.
-struct Sink {
-    address: SocketAddr,
-    _process: Process,
-}
-
-impl Sink {
-    /// `None` when there is no smtp-sink.
-    async fn start() -> Result<Option<Self>, Failure> {
-        let Some(program) = find("smtp-sink") else { return Ok(None) };
-        let address = free_address()?;
-        // It refuses to be root.
-        let root = fs::metadata("/proc/self")?.uid() == 0;
-        let child = Command::new(program)
-            .args(root.then_some(["-u", "nobody"]).into_iter().flatten())
-            .args([&address.to_string(), "1024"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let mut process = Process(child);
-        while TcpStream::connect(address).is_err() {
-            if process.has_ended()? {
-                return Err("smtp-sink does not start".into());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(Some(Self { address, _process: process }))
-    }
-}
-
-/// Debian keeps it where only root looks.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]);
-    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 fn show(gateways: &[&str], rounds: &[Vec<Round>]) {
@@ -182,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_message_is_as_long_as_it_says() {
-        let message = message();
+        let message = message(SIZE);
         assert_eq!(message.len(), SIZE);
         assert!(message.ends_with(b"\r\n"));
         assert!(!message.windows(3).any(|octets| octets == b"\r\n."));
