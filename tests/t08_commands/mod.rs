@@ -1,6 +1,8 @@
 //! The commands as they are typed: `check` on configurations good and bad, `explain` on the four how-tos, `demo` from
 //! nothing. Expected outputs are files; `GOLDEN=write` writes them anew.
 
+mod route;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

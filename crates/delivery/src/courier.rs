@@ -1,6 +1,7 @@
 //! The routes, and a message's way along one of them: host after host until somebody has taken it or refused it.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use client::{Addresses, Cause, Connection, Dialect, Host, Limits, Opener, Pool, Source};
 use dns::Resolver;
 use policy::Permit;
-use protocol::{EnhancedCode, Envelope, Recipient};
+use protocol::{Domain, EnhancedCode, Envelope, Recipient};
+use serde_spanned::Spanned;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -23,7 +25,7 @@ use crate::outcome::Outcome;
 use crate::outcomes::Outcomes;
 use crate::pools::Pools;
 use crate::relay::{Peer, Refused, Relay};
-use crate::scope::Scope;
+use crate::scope::{Condition, Scope};
 use crate::settings::{DomainPattern, Hosts, RouteSettings, Timeouts, TlsMode};
 use crate::source::{MessageSource, Prefixed};
 use crate::tls::sts::Policies;
@@ -37,27 +39,27 @@ const RENEWAL: std::time::Duration = std::time::Duration::from_secs(60 * 60);
 /// Knows the routes and delivers along them. Cheap to clone; connections are shared.
 #[derive(Debug, Clone)]
 pub struct Courier {
-    routes: Arc<[Route]>,
-    resolver: Arc<Resolver>,
+    pub(crate) routes: Arc<[Route]>,
+    pub(crate) resolver: Arc<Resolver>,
     signers: Arc<Signers>,
     counts: Arc<Counts>,
     policies: Option<Policies>,
 }
 
 #[derive(Debug)]
-struct Route {
-    domains: Vec<DomainPattern>,
+pub(crate) struct Route {
+    domains: Spanned<Vec<DomainPattern>>,
     scope: Scope,
-    hosts: Hosts,
+    pub(crate) hosts: Hosts,
     /// Who this gateway is: mail that would go there has come to its end.
-    own_names: Vec<Arc<str>>,
+    pub(crate) own_names: Vec<Arc<str>>,
     /// What EHLO says.
     hello: Arc<str>,
     source: Source,
     implicit_tls: bool,
-    dialect: Dialect,
+    pub(crate) dialect: Dialect,
     pools: Pools,
-    tls: RouteTls,
+    pub(crate) tls: RouteTls,
     max_connections: usize,
     max_recipients: usize,
     timeouts: Timeouts,
@@ -128,10 +130,7 @@ impl Courier {
     #[must_use]
     pub fn destination(&self, origin: &Origin, envelope: &Envelope, recipient: usize) -> Option<Destination> {
         let domain = envelope.recipients.get(recipient)?.mailbox.domain();
-        let is_for = |route: &Route| {
-            route.scope.includes(origin, &envelope.reverse_path)
-                && route.domains.iter().any(|pattern| pattern.matches(domain))
-        };
+        let is_for = |route: &Route| route.unmet(origin, envelope, domain).is_none();
         let at = self.routes.iter().position(is_for)?;
         let route = self.routes.get(at)?;
         let domain = match route.hosts {
@@ -176,7 +175,7 @@ impl Courier {
         }
     }
 
-    fn get(&self, destination: &Destination) -> Option<&Route> {
+    pub(crate) fn get(&self, destination: &Destination) -> Option<&Route> {
         self.routes.get(usize::try_from(destination.route).ok()?)
     }
 
@@ -215,7 +214,7 @@ impl Courier {
             Err(Outcome::Delivered { .. }) => return Err(last),
         };
         // Its header has not come yet, and with it what would waive TLS (RFC 8689 section 4.2).
-        let via = Via { domain: domain.map(AsRef::as_ref), secure: true, tls_not_required: false };
+        let via = Via { domain: domain.map(AsRef::as_ref), secure: true, only_look: false, tls_not_required: false };
         for hop in &hops {
             let pool = route.pools.of(&hop.host, domain);
             let counts = &self.counts;
@@ -289,7 +288,7 @@ impl Courier {
             true => tls_required::is_waived(source).await,
             false => false,
         };
-        let via = Via { domain: domain.map(AsRef::as_ref), secure: true, tls_not_required };
+        let via = Via { domain: domain.map(AsRef::as_ref), secure: true, only_look: false, tls_not_required };
         let fields = match route.dkim {
             true => self.signers.sign(source).await,
             false => Ok(String::new()),
@@ -355,7 +354,7 @@ impl Route {
         let hello = settings.hello.as_ref().map_or_else(|| hostname.clone(), |hello| hello.as_str().into());
         let size = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         Self {
-            domains: settings.domains.get_ref().clone(),
+            domains: settings.domains.clone(),
             scope: Scope::of(settings),
             tls,
             hosts: settings.hosts.get_ref().clone(),
@@ -381,6 +380,19 @@ impl Route {
             dkim: settings.dkim,
             room: Arc::new(Semaphore::new(size(*settings.max_connections.get_ref()).min(Semaphore::MAX_PERMITS))),
         }
+    }
+}
+
+impl Route {
+    /// The first condition that keeps mail for a recipient of this domain out.
+    pub(crate) fn unmet(&self, origin: &Origin, envelope: &Envelope, domain: &Domain) -> Option<Condition> {
+        let is_meant = self.domains.get_ref().iter().any(|pattern| pattern.matches(domain));
+        if is_meant { self.scope.unmet(origin, &envelope.reverse_path) } else { Some(Condition::Domains) }
+    }
+
+    /// Where it stands in the configuration file.
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.domains.span()
     }
 }
 

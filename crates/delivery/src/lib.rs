@@ -4,6 +4,7 @@
 //! client, and says for each recipient what came of it: an [`Outcome`]. When to try again, and whom to tell, is the
 //! spool's business.
 
+mod outlook;
 mod courier;
 mod relay;
 mod next_hops;
@@ -31,11 +32,15 @@ pub use destination::Destination;
 pub use dkim::{DkimSettings, Signers};
 pub use error::DeliveryError;
 pub use means::Means;
+pub use next_hops::NamedBy;
 pub use origin::Origin;
 pub use outcome::{Outcome, Taken};
 pub use outcomes::Outcomes;
+pub use outlook::{Hop, Outlook, Way};
 pub use relay::Relay;
+pub use scope::Condition;
 pub use settings::{
     AuthSettings, ClientCertificate, DomainPattern, Hosts, ListedHost, RouteSettings, Timeouts, TlsMode,
 };
 pub use source::{InMemory, MessageSource};
+pub use tls::Protection;

@@ -32,14 +32,26 @@ pub(crate) struct NextHop {
     pub(crate) host: Host,
     /// The name comes from the configuration, or from a DNS answer that is signed.
     pub(crate) secure: bool,
-    origin: Origin,
+    pub(crate) named_by: NamedBy,
 }
 
-/// Who named it.
+/// Who named a next hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    Listed,
-    Exchange,
+pub enum NamedBy {
+    /// The configuration.
+    Route {
+        /// The lower the better.
+        priority: u32,
+    },
+    /// The recipient's address, which is one of a host.
+    Literal,
+    /// The recipient's domain, which has no mail exchanges.
+    Domain,
+    /// An MX record.
+    Exchange {
+        /// The lower the better.
+        preference: u16,
+    },
 }
 
 /// The hosts for a destination, in the order in which they are tried. What is no host but an outcome is every
@@ -59,7 +71,11 @@ pub(crate) async fn resolve(
 
 fn listed_in_order(listed: &[ListedHost]) -> Vec<NextHop> {
     let ordered = choice::order(listed.iter().collect(), |listed| listed.priority, |listed| listed.weight);
-    let hop = |listed: &ListedHost| NextHop { host: listed.host.clone(), secure: true, origin: Origin::Listed };
+    let hop = |listed: &ListedHost| NextHop {
+        host: listed.host.clone(),
+        secure: true,
+        named_by: NamedBy::Route { priority: listed.priority },
+    };
     ordered.into_iter().map(hop).collect()
 }
 
@@ -68,22 +84,26 @@ async fn by_mx(domain: &str, port: u16, own: &[Arc<str>], resolver: &Resolver) -
     if let Some(literal) = domain.strip_prefix('[') {
         let host = address_of(literal).and_then(|address| Host::parse(&bracketed(address), port));
         let host = host.ok_or_else(|| failed(NO_DOMAIN, format!("{domain} is no address that mail can be sent to")))?;
-        return Ok(vec![NextHop { host, secure: true, origin: Origin::Listed }]);
+        return Ok(vec![NextHop { host, secure: true, named_by: NamedBy::Literal }]);
     }
-    let answer = match resolver.exchanges(domain).await {
-        Ok(answer) => answer,
+    let (answer, is_own) = match resolver.exchanges(domain).await {
+        Ok(answer) => (answer, false),
         // A domain without exchanges is its own. Whether that is signed shows with its addresses: what hides an MX
         // record in a signed zone is no answer.
         Err(Missing::Records) => {
             let own = Exchange { preference: 0, host: Some(domain.to_owned()) };
-            Answer { records: vec![own], secure: true, ttl: std::time::Duration::ZERO, name: domain.to_owned() }
+            (Answer { records: vec![own], secure: true, ttl: std::time::Duration::ZERO, name: domain.to_owned() }, true)
         }
         Err(Missing::Name) => return Err(failed(NO_DOMAIN, format!("there is no domain {domain} in the DNS"))),
         Err(unknown @ Missing::Unknown(_)) => {
             return Err(deferred(None, NO_ANSWER, format!("the mail exchanges of {domain} are not known: {unknown}")));
         }
     };
-    hops(domain, port, own, &answer)
+    let mut hops = hops(domain, port, own, &answer)?;
+    if is_own {
+        hops.iter_mut().for_each(|hop| hop.named_by = NamedBy::Domain);
+    }
+    Ok(hops)
 }
 
 fn hops(domain: &str, port: u16, own: &[Arc<str>], answer: &Answer<Exchange>) -> Result<Vec<NextHop>, Outcome> {
@@ -102,12 +122,12 @@ fn hops(domain: &str, port: u16, own: &[Arc<str>], answer: &Answer<Exchange>) ->
     }
     // An address where a name should stand is nobody's name.
     let is_name = |host: &Host| host.ip().is_none();
-    let host = |(_, name): (u16, &str)| Host::parse(name, port).filter(is_name);
+    let host = |(preference, name): (u16, &str)| Some((preference, Host::parse(name, port).filter(is_name)?));
     let ordered = choice::order(closer, |(preference, _)| *preference, |_| 1);
     let mut hops: Vec<NextHop> = Vec::new();
-    for host in ordered.into_iter().filter_map(host) {
+    for (preference, host) in ordered.into_iter().filter_map(host) {
         if !hops.iter().any(|hop| hop.host == host) {
-            hops.push(NextHop { host, secure: answer.secure, origin: Origin::Exchange });
+            hops.push(NextHop { host, secure: answer.secure, named_by: NamedBy::Exchange { preference } });
         }
     }
     hops.truncate(MAX_HOSTS);
@@ -128,9 +148,10 @@ impl NextHop {
             return Ok(Answer { records: vec![address], secure: true, ttl, name });
         }
         let name = self.host.address();
-        let found = match self.origin {
-            Origin::Listed => resolver.addresses_of_named(&name).await,
-            Origin::Exchange => resolver.addresses(&name).await,
+        let is_by_dns = matches!(self.named_by, NamedBy::Exchange { .. } | NamedBy::Domain);
+        let found = match is_by_dns {
+            false => resolver.addresses_of_named(&name).await,
+            true => resolver.addresses(&name).await,
         };
         let absent = |status, missing: Missing| {
             let cause = Cause::local(Some(&self.host), status, format!("it has no address: {missing}"));
@@ -143,9 +164,7 @@ impl NextHop {
             }
             Err(unknown @ Missing::Unknown(_)) => Err(Absent { cause: absent(NO_ANSWER, unknown), for_good: false }),
             // What an administrator wrote is an administrator's to mend, and the mail waits.
-            Err(missing) => {
-                Err(Absent { cause: absent(NO_HOST_YET, missing), for_good: self.origin == Origin::Exchange })
-            }
+            Err(missing) => Err(Absent { cause: absent(NO_HOST_YET, missing), for_good: is_by_dns }),
         }
     }
 }

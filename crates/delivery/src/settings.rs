@@ -233,6 +233,19 @@ impl TryFrom<String> for TlsMode {
     }
 }
 
+impl std::fmt::Display for TlsMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::May => "may",
+            Self::Require => "require",
+            Self::Verify => "verify",
+            Self::Dane => "dane",
+            Self::MtaSts => "mta-sts",
+        })
+    }
+}
+
 /// The recipient domains a route is for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

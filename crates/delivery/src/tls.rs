@@ -48,6 +48,23 @@ pub(crate) struct Via<'a> {
     pub(crate) secure: bool,
     /// The sender does not want the message held up for policies of the recipient's side (RFC 8689 section 3).
     pub(crate) tls_not_required: bool,
+    /// Somebody only wants to know: nothing is kept.
+    pub(crate) only_look: bool,
+}
+
+/// How far a connection to a next hop would be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// Clear text.
+    Never,
+    /// TLS where it is offered, with whoever answers.
+    Opportunistic,
+    /// TLS or no delivery, with whoever answers.
+    Encrypted,
+    /// TLS with the right host, or no delivery.
+    Verified,
+    /// TLS with the right host; else a warning in the log, and as [`Opportunistic`](Self::Opportunistic).
+    Tested,
 }
 
 /// What one connection does about TLS.
@@ -115,6 +132,18 @@ impl RouteTls {
         Ok(Self { mode, maker })
     }
 
+    /// As the route has it.
+    pub(crate) fn mode(&self) -> TlsMode {
+        match self.mode {
+            Mode::None => TlsMode::None,
+            Mode::May => TlsMode::May,
+            Mode::Require => TlsMode::Require,
+            Mode::Verify(_) => TlsMode::Verify,
+            Mode::Dane(_) => TlsMode::Dane,
+            Mode::MtaSts(..) => TlsMode::MtaSts,
+        }
+    }
+
     /// Whether it depends on the recipient's domain.
     pub(crate) fn is_by_domain(&self) -> bool {
         matches!(self.mode, Mode::MtaSts(..))
@@ -146,7 +175,7 @@ impl RouteTls {
                 dane::Records::Unusable => self.encrypted(),
                 dane::Records::Usable(associations) => Ok(Plan { verifies: true, ..self.must(associations)? }),
             },
-            Mode::MtaSts(authorities, policies) => self.by_policy(authorities, policies, host, via.domain).await,
+            Mode::MtaSts(authorities, policies) => self.by_policy(authorities, policies, host, via).await,
         }
     }
 
@@ -176,10 +205,11 @@ impl RouteTls {
         authorities: &Authorities,
         policies: &Policies,
         host: &Host,
-        domain: Option<&str>,
+        via: Via<'_>,
     ) -> Result<Plan, Cause> {
-        let Some(domain) = domain else { return self.opportunistic() };
-        let Some(policy) = policies.of(domain).await.policy else { return self.opportunistic() };
+        let Some(domain) = via.domain else { return self.opportunistic() };
+        let found = if via.only_look { policies.look(domain).await } else { policies.of(domain).await };
+        let Some(policy) = found.policy else { return self.opportunistic() };
         let listed = policy.lists(&host.address());
         match policy.mode {
             PolicyMode::None => self.opportunistic(),
@@ -203,6 +233,16 @@ impl Plan {
         match &self.tls {
             Tls::Never | Tls::May(_) => true,
             Tls::Must(_) => !connection.certificates.is_empty() && (connection.verified || !self.verifies),
+        }
+    }
+
+    pub(crate) fn protection(&self) -> Protection {
+        match self.tls {
+            Tls::Never => Protection::Never,
+            Tls::May(_) => Protection::Opportunistic,
+            Tls::Must(_) if self.only_tests => Protection::Tested,
+            Tls::Must(_) if self.verifies || self.authorities.is_some() => Protection::Verified,
+            Tls::Must(_) => Protection::Encrypted,
         }
     }
 

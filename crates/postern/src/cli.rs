@@ -48,6 +48,14 @@ pub(crate) enum Command {
     /// settings are others now are not asked unless --live says so, and passwords never are. Exits with 0 when nothing
     /// would change, with 2 when something would, with 3 when nothing is known to change and some sessions cannot be told.
     Simulate(Simulate),
+    /// Show the way that mail for a recipient would take, and why: the route, and the next hops as they would be tried now.
+    ///
+    /// Asks the DNS, and the servers of MTA-STS policies; connects to no next hop. Without --sender the mail has a null
+    /// sender; without --identity, --listener or --policy it takes no route that asks for one.
+    ///
+    /// Exits with 0 when there is a next hop, with 2 when the mail would come back to its sender, with 3 when it would
+    /// wait, with 1 when that cannot be told.
+    Route(RouteArguments),
     /// Look at certificates: what is in them, and whether they would be accepted.
     #[command(subcommand)]
     Certificate(CertificateCommand),
@@ -421,6 +429,29 @@ pub(crate) struct Demo {
     /// Stop after the tour: exits with 0 when every row went as it should.
     #[arg(long)]
     pub(crate) tour_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RouteArguments {
+    /// The recipient's address.
+    pub(crate) address: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The mail's sender: MAIL FROM.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) sender: Option<String>,
+    /// The user id of who sends it.
+    #[arg(long, value_name = "USER")]
+    pub(crate) identity: Option<String>,
+    /// The listener that it came in by.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
+    /// The mail flow policy that it came in under.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

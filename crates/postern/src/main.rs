@@ -12,6 +12,7 @@ mod directory_command;
 mod crl;
 mod queue_command;
 mod report_command;
+mod route_command;
 mod spool_command;
 mod session_log;
 mod run;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Queue(command) => queue_command::queue(&command),
         Command::Crl(command) => crl::crl(&command),
         Command::Directory(command) => directory_command::directory(&command),
+        Command::Route(arguments) => route_command::route(&arguments),
         Command::Report(arguments) => report_command::report(&arguments),
         Command::Spool(command) => spool_command::spool(&command),
         Command::Password(form) => small_commands::password(&form),

@@ -67,10 +67,16 @@ async fn address_literals_and_listed_hosts() {
     let Err(Outcome::Deferred(cause)) = resolve(&mx, Some("example.org"), &[], &resolver).await else { panic!() };
     assert_eq!((cause.status(), cause.unreachable), (EnhancedCode(4, 4, 3), true));
 
-    let hop = |host: &str, origin| NextHop { host: host.parse().unwrap(), secure: true, origin };
+    let hop = |host: &str, named_by| NextHop { host: host.parse().unwrap(), secure: true, named_by };
     let addresses = |hop: NextHop| async move { hop.addresses(&Resolver::alone()).await.map(|answer| answer.records) };
-    assert_eq!(addresses(hop("[::1]:25", Origin::Exchange)).await.ok(), Some(vec!["::1".parse().unwrap()]));
-    assert_eq!(addresses(hop("localhost", Origin::Listed)).await.ok().map(|found| found.len()), Some(2));
-    let absent = addresses(hop("mx.example.org", Origin::Exchange)).await.err().unwrap();
+    assert_eq!(
+        addresses(hop("[::1]:25", NamedBy::Exchange { preference: 10 })).await.ok(),
+        Some(vec!["::1".parse().unwrap()])
+    );
+    assert_eq!(
+        addresses(hop("localhost", NamedBy::Route { priority: 10 })).await.ok().map(|found| found.len()),
+        Some(2)
+    );
+    let absent = addresses(hop("mx.example.org", NamedBy::Exchange { preference: 10 })).await.err().unwrap();
     assert!(!absent.for_good && absent.cause.unreachable && absent.cause.status() == EnhancedCode(4, 4, 3));
 }

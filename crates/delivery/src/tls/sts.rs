@@ -76,6 +76,15 @@ impl Policies {
     /// The policy of a recipient's domain, in lower case and A-labels. Who asks about one domain at a time waits for the
     /// first.
     pub(crate) async fn of(&self, domain: &str) -> Found {
+        self.found(domain, true).await
+    }
+
+    /// The same for somebody who only wants to know: what is fetched for it is not kept over a restart.
+    pub(crate) async fn look(&self, domain: &str) -> Found {
+        self.found(domain, false).await
+    }
+
+    async fn found(&self, domain: &str, keep: bool) -> Found {
         let slot = {
             let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.get_or_insert(domain.to_owned(), Arc::default))
@@ -86,7 +95,7 @@ impl Policies {
             slot.known = self.0.kept(domain).await;
         }
         slot.known.take_if(|known| known.ends() <= now);
-        let failure = self.0.renew(domain, &mut slot, now).await;
+        let failure = self.0.renew(domain, &mut slot, now, keep).await;
         Found { policy: slot.known.as_ref().map(|known| known.policy.clone()), failure }
     }
 
@@ -106,7 +115,7 @@ impl Policies {
 
 impl Inner {
     /// Fetches the policy where the record says that there is a new one, or the known one is old.
-    async fn renew(&self, domain: &str, slot: &mut Slot, now: Time) -> Option<TlsFailure> {
+    async fn renew(&self, domain: &str, slot: &mut Slot, now: Time, keep: bool) -> Option<TlsFailure> {
         let id = match self.resolver.texts(&format!("_mta-sts.{domain}")).await {
             Ok(answer) => record_id(&answer.records),
             Err(Missing::Name | Missing::Records) => None,
@@ -127,7 +136,9 @@ impl Inner {
             Ok(policy) => {
                 tracing::info!(domain, mode = policy.mode.as_str(), max_age = ?policy.max_age, "MTA-STS policy fetched");
                 let known = Known { id, fetched: now, policy };
-                self.keep(domain, &known).await;
+                if keep {
+                    self.keep(domain, &known).await;
+                }
                 slot.known = Some(known);
                 slot.failed = None;
                 None

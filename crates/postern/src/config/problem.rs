@@ -45,6 +45,11 @@ impl Place {
         Self { file: file.into(), text: text.into() }
     }
 
+    /// File and line, as editors and compilers write them.
+    pub(crate) fn line(&self, span: &Range<usize>) -> Option<String> {
+        self.at(Some(span.clone())).map(|position| format!("{}:{}", position.file.display(), position.line))
+    }
+
     /// Line and column of an offset; `None` for what stands nowhere (a default).
     pub(crate) fn at(&self, span: Option<Range<usize>>) -> Option<Position> {
         let span = span.filter(|span| *span != (0..0))?;
