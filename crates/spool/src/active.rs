@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use delivery::Origin;
+use delivery::{Courier, Origin};
 use protocol::Envelope;
 use tokio::sync::{Mutex, Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Millis;
 use crate::id::MessageId;
+use crate::schedule::Way;
 use crate::shared::Shared;
 use crate::state::State;
 use crate::store::{ReadError, Source};
@@ -66,6 +67,11 @@ impl Content {
     pub(crate) fn source(&self) -> Source {
         self.source.again()
     }
+}
+
+/// Which way a recipient's mail goes.
+pub(crate) fn way(courier: &Courier, content: &Content, at: usize) -> Way {
+    courier.destination(&content.origin, &content.envelope, at)
 }
 
 impl Progressing {

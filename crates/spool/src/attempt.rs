@@ -6,7 +6,7 @@ use delivery::{Cause, Courier, Destination, Outcome, Outcomes};
 use protocol::{EnhancedCode, Envelope};
 use tokio_util::sync::CancellationToken;
 
-use crate::active::{Active, Content};
+use crate::active::{Active, Content, way};
 use crate::clock::{Millis, millis};
 use crate::id::MessageId;
 use crate::patience::Patience;
@@ -122,11 +122,6 @@ impl Attempt {
         }
         (settled, open)
     }
-}
-
-/// Which way a recipient's mail goes.
-pub(crate) fn way(courier: &Courier, content: &Content, at: usize) -> Way {
-    courier.destination(&content.origin, &content.envelope, at)
 }
 
 fn no_route(envelope: &Envelope, at: usize) -> Outcome {

@@ -10,6 +10,8 @@ mod obey;
 mod listing;
 mod attempt;
 mod record;
+mod delay;
+mod tell;
 mod active;
 mod schedule;
 mod notice;

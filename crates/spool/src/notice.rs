@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use protocol::{Domain, EnhancedCode, Envelope, Mailbox, Recipient};
+use protocol::{Domain, EnhancedCode, Envelope, Mailbox, Recipient, ReversePath};
 
 use crate::clock::Millis;
 use crate::id::MessageId;
@@ -13,16 +13,43 @@ use crate::id::MessageId;
 pub(crate) enum Action {
     /// Given up.
     Failed,
+    /// Still being tried.
+    Delayed {
+        /// At this age the next failure is the last one.
+        until: Millis,
+    },
     /// In the mailbox, as its sender asked to be told.
     Delivered,
     /// Handed to a system that will not send a success notice, though the sender asked for one.
     Relayed,
 }
 
+impl Action {
+    /// The gravest comes first.
+    pub(crate) fn rank(self) -> u8 {
+        match self {
+            Self::Failed => 0,
+            Self::Delayed { .. } => 1,
+            Self::Relayed => 2,
+            Self::Delivered => 3,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Delayed { .. } => "delayed",
+            Self::Delivered => "delivered",
+            Self::Relayed => "relayed",
+        }
+    }
+}
+
 /// One recipient of the report.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
     pub(crate) recipient: &'a Recipient,
+    pub(crate) action: Action,
     pub(crate) status: EnhancedCode,
     /// Name or address of the next hop; empty when none was asked.
     pub(crate) host: &'a str,
@@ -42,7 +69,6 @@ pub(crate) enum Returned<'a> {
 /// A notice to be written.
 #[derive(Debug)]
 pub(crate) struct Notice<'a> {
-    pub(crate) action: Action,
     /// Its own.
     pub(crate) id: MessageId,
     pub(crate) hostname: &'a Domain,
@@ -52,6 +78,7 @@ pub(crate) struct Notice<'a> {
     pub(crate) subject_id: MessageId,
     pub(crate) arrived: Millis,
     pub(crate) now: Millis,
+    /// By [`Action::rank`].
     pub(crate) reports: Vec<Report<'a>>,
     pub(crate) returned: Returned<'a>,
 }
@@ -66,8 +93,8 @@ impl Notice<'_> {
             Returned::Header(header) => header,
             Returned::Message(message) => header_of(message),
         };
-        let addresses = self.to.is_ascii() && self.reports.iter().all(|report| report.recipient.mailbox.is_ascii());
-        self.envelope.smtputf8 && !(addresses && header.is_ascii())
+        let addresses = self.reports.iter().all(|report| report.recipient.mailbox.is_ascii());
+        !self.to.is_ascii() || self.envelope.smtputf8 && !(addresses && header.is_ascii())
     }
 
     /// The whole message, CRLF lines.
@@ -103,10 +130,12 @@ impl Notice<'_> {
     }
 
     fn header(&self, boundary: &str, out: &mut String) {
-        let subject = match self.action {
-            Action::Failed => "Undelivered mail returned to sender",
-            Action::Delivered => "Mail delivered",
-            Action::Relayed => "Mail handed on",
+        let subject = match self.reports.first().map(|report| report.action) {
+            Some(Action::Failed) if self.is_double_bounce() => "Undelivered mail without a sender",
+            Some(Action::Failed) => "Undelivered mail returned to sender",
+            Some(Action::Delayed { .. }) => "Mail delayed, still being tried",
+            Some(Action::Relayed) => "Mail handed on",
+            Some(Action::Delivered) | None => "Mail delivered",
         };
         line(out, &format!("Date: {}", date(self.now)));
         line(out, &format!("From: Mail Delivery System <{}>", daemon(self.hostname)));
@@ -143,25 +172,47 @@ impl Notice<'_> {
         line(out, "");
         line(out, &format!("This is the mail system at {}.", self.hostname));
         line(out, "");
-        match self.action {
-            Action::Failed => {
+        for reports in self.reports.chunk_by(|one, next| one.action == next.action) {
+            self.explain(reports, out);
+        }
+        line(out, &format!("The message was {} when it was accepted here.", self.subject_id));
+        line(out, "");
+    }
+
+    /// The recipients of whom the same is to be said.
+    fn explain(&self, reports: &[Report<'_>], out: &mut String) {
+        match reports.first().map(|report| report.action) {
+            Some(Action::Failed) if self.is_double_bounce() => {
+                line(out, "A message that names no sender could not be delivered to the recipients");
+                line(out, "below, and will not be tried again. Nobody else is told.");
+            }
+            Some(Action::Failed) => {
                 line(out, "Your message could not be delivered to the recipients below,");
                 line(out, "and will not be tried again. What was the matter is said for each.");
             }
-            Action::Delivered => line(out, "Your message was delivered to the recipients below."),
-            Action::Relayed => {
+            Some(Action::Delayed { until }) => {
+                line(out, "Your message has not been delivered to the recipients below yet.");
+                line(out, &format!("It goes on being tried until {}.", date(until)));
+                line(out, "There is nothing you need to do. This is said once.");
+            }
+            Some(Action::Delivered) => line(out, "Your message was delivered to the recipients below."),
+            Some(Action::Relayed) => {
                 line(out, "Your message was handed to the next system for the recipients below.");
                 line(out, "That system does not send notices of delivery, so this is the last one.");
             }
+            None => {}
         }
-        for report in &self.reports {
+        for report in reports {
             line(out, "");
             line(out, &self.plain(&format!("<{}>:", report.recipient.mailbox)));
             line(out, &self.plain(&format!("    {}", report.text)));
         }
         line(out, "");
-        line(out, &format!("The message was {} when it was accepted here.", self.subject_id));
-        line(out, "");
+    }
+
+    /// It goes to the postmaster, there being no sender.
+    fn is_double_bounce(&self) -> bool {
+        self.envelope.reverse_path == ReversePath::Null
     }
 
     fn status(&self, boundary: &str, utf8: bool, out: &mut String) {
@@ -190,17 +241,16 @@ impl Notice<'_> {
     fn recipient(&self, report: &Report<'_>, utf8: bool, out: &mut String) {
         let mailbox = &report.recipient.mailbox;
         if let Some(original) = &report.recipient.original {
-            let address = self.plain(&original.decoded_address());
-            line(out, &format!("Original-Recipient: {}; {address}", original.address_type()));
+            let address_type = original.address_type();
+            let address = match utf8 {
+                false if address_type.eq_ignore_ascii_case("utf-8") => xtext(&original.decoded_address()),
+                _ => original.decoded_address(),
+            };
+            line(out, &self.plain(&format!("Original-Recipient: {address_type}; {address}")));
         }
         let address_type = if utf8 && !mailbox.is_ascii() { "utf-8" } else { "rfc822" };
         line(out, &self.plain(&format!("Final-Recipient: {address_type}; {mailbox}")));
-        let action = match self.action {
-            Action::Failed => "failed",
-            Action::Delivered => "delivered",
-            Action::Relayed => "relayed",
-        };
-        line(out, &format!("Action: {action}"));
+        line(out, &format!("Action: {}", report.action.name()));
         line(out, &format!("Status: {}", report.status));
         if !report.host.is_empty() {
             // RFC 3464 section 2.1.2: a "dns" name, or an address in brackets.
@@ -214,7 +264,11 @@ impl Notice<'_> {
         if !report.reply.is_empty() {
             line(out, &self.plain(&format!("Diagnostic-Code: smtp; {}", report.reply)));
         }
-        line(out, &format!("Last-Attempt-Date: {}", date(self.now)));
+        match report.action {
+            // When the last attempt was is not kept.
+            Action::Delayed { until } => line(out, &format!("Will-Retry-Until: {}", date(until))),
+            _ => line(out, &format!("Last-Attempt-Date: {}", date(self.now))),
+        }
     }
 
     fn returned_type(&self, utf8: bool) -> &'static str {
@@ -236,6 +290,13 @@ impl Notice<'_> {
         };
         text.chars().map(keep).take_while(fits).collect()
     }
+}
+
+/// RFC 6533 section 3, `utf-8-addr-xtext`: an address where only ASCII can be said.
+fn xtext(address: &str) -> String {
+    let keep = |c: char| matches!(c, '!'..='~') && !matches!(c, '\\' | '+' | '=');
+    let escaped = |c: char| if keep(c) { c.to_string() } else { format!("\\x{{{:02X}}}", u32::from(c)) };
+    address.chars().map(escaped).collect()
 }
 
 /// RFC 3464 section 2: who writes notices.

@@ -6,8 +6,7 @@ use delivery::{Cause, Courier, Outcome};
 use protocol::EnhancedCode;
 use tokio_util::sync::CancellationToken;
 
-use crate::active::{Active, Content};
-use crate::attempt::way;
+use crate::active::{Active, Content, way};
 use crate::clock::Millis;
 use crate::order::{Order, OrderError};
 use crate::patience::Patience;

@@ -1,22 +1,23 @@
-//! What came of an attempt, on its way into the store, and the notices that go with it.
+//! What came of an attempt, on its way into the store, and the notice that goes with it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::{MessageSource, Origin, Outcome, Taken};
-use protocol::{Body, EnhancedCode, Envelope, Recipient, Return, ReversePath};
+use delivery::{Host, Outcome, Taken};
+use protocol::{EnhancedCode, Recipient, Reply};
 use tokio_util::sync::CancellationToken;
 
 use crate::active::{Content, Progressing};
 use crate::clock::Millis;
+use crate::delay;
 use crate::error::SpoolError;
 use crate::id::MessageId;
-use crate::notice::{Action, Notice, Report, Returned, header_of};
+use crate::notice::Action;
 use crate::patience::Patience;
 use crate::shared::{Shared, count};
 use crate::state::{Note, Status};
-use crate::store::{Change, Source, Write};
-use crate::transaction::Transaction;
+use crate::store::Change;
+use crate::tell::{Told, is_told, write};
 
 /// RFC 3463 section 3.5.
 const TOO_OLD: EnhancedCode = EnhancedCode(5, 4, 7);
@@ -35,16 +36,8 @@ pub(crate) struct Record<'a> {
     pub(crate) break_off: &'a CancellationToken,
 }
 
-/// Recipients of whom the sender is to be told.
-#[derive(Default)]
-struct Told {
-    failed: Vec<(usize, Note)>,
-    delivered: Vec<(usize, Note)>,
-    relayed: Vec<(usize, Note)>,
-}
-
 impl Record<'_> {
-    /// Writes the outcomes and the notices, durably; when to look at the message again.
+    /// Writes the outcomes and one notice of them, durably; when to look at the message again.
     pub(crate) async fn write(&self) -> Option<Millis> {
         let mut progress = self.content.progress.lock().await;
         let told = self.apply(&mut progress);
@@ -53,10 +46,12 @@ impl Record<'_> {
         let id = self.id;
         loop {
             let change = || if due.is_some() { Change::State(progress.state.encode()) } else { Change::Done };
-            let Err(error) = self.commit(&told, change).await else { return due };
+            let Err(error) = write(self.shared, id, self.content, &told, change()).await else {
+                return self.due(&progress);
+            };
             if matches!(error, SpoolError::Closed) || self.break_off.is_cancelled() {
                 tracing::error!(id = %id, %error, "what came of an attempt could not be written down; it will be repeated");
-                return due;
+                return self.due(&progress);
             }
             tracing::error!(id = %id, %error, "what came of an attempt cannot be written down yet");
             tokio::select! {
@@ -66,11 +61,15 @@ impl Record<'_> {
         }
     }
 
-    fn apply(&self, progress: &mut Progressing) -> Told {
+    fn due(&self, progress: &Progressing) -> Option<Millis> {
+        progress.state.due().into_iter().chain(delay::due(self.shared, self.content, progress)).min()
+    }
+
+    fn apply(&self, progress: &mut Progressing) -> Vec<Told> {
         let shared = self.shared;
         let now = shared.clock.now();
         let too_old = now.saturating_sub(self.content.arrived) >= self.patience.give_up_after;
-        let mut told = Told::default();
+        let mut told = Vec::new();
         for (&at, outcome) in self.recipients.iter().zip(&self.outcomes) {
             let (Some(state), Some(recipient)) =
                 (progress.state.recipients.get_mut(at), self.content.envelope.recipients.get(at))
@@ -83,17 +82,7 @@ impl Record<'_> {
                     state.status = Status::Delivered;
                     state.last = None;
                     count(&shared.counts.delivered, 1);
-                    if recipient.notify.is_some_and(|notify| notify.success) {
-                        let status = reply.enhanced().unwrap_or(EnhancedCode(2, 0, 0));
-                        let (host, text) = (host.address(), reply.to_string());
-                        let note = Note { status, host, reply: text.clone(), text };
-                        match taken {
-                            Taken::Delivered => told.delivered.push((at, note)),
-                            Taken::Relayed => told.relayed.push((at, note)),
-                            // RFC 3461 section 5.2.1: it has become the next hop's business.
-                            Taken::RelayedWithDsn => {}
-                        }
-                    }
+                    told.extend(self.success(at, recipient, host, reply, *taken));
                     self.log(recipient, &format!("{host}: {reply}"), "delivered", None);
                 }
                 Outcome::Deferred(cause) if !too_old => {
@@ -113,10 +102,11 @@ impl Record<'_> {
                     state.status = Status::Failed;
                     state.last = Some(note.clone());
                     count(&shared.counts.failed, 1);
-                    let next = if self.wants_failure(recipient) { "failed, the sender is told" } else { "failed" };
+                    let is_told = is_told(&shared.settings, &self.content.envelope, recipient, Action::Failed);
+                    let next = if is_told { "failed, the sender is told" } else { "failed, nobody is told" };
                     self.log(recipient, &note.text, next, None);
-                    if self.wants_failure(recipient) {
-                        told.failed.push((at, note));
+                    if is_told {
+                        told.push(Told { at, action: Action::Failed, note });
                     }
                 }
             }
@@ -124,10 +114,18 @@ impl Record<'_> {
         told
     }
 
-    /// RFC 3461 section 4.1: failure is reported unless NOTIFY says otherwise; RFC 5321 section 6.1: never to `<>`.
-    fn wants_failure(&self, recipient: &Recipient) -> bool {
-        let wanted = recipient.notify.is_none_or(|notify| notify.failure);
-        wanted && self.content.envelope.reverse_path != ReversePath::Null
+    /// What there is to tell of who has been served.
+    fn success(&self, at: usize, recipient: &Recipient, host: &Host, reply: &Reply, taken: Taken) -> Option<Told> {
+        let action = match taken {
+            Taken::Delivered => Action::Delivered,
+            Taken::Relayed => Action::Relayed,
+            // RFC 3461 section 5.2.1: it has become the next hop's business.
+            Taken::RelayedWithDsn => return None,
+        };
+        let status = reply.enhanced().unwrap_or(EnhancedCode(2, 0, 0));
+        let (host, text) = (host.address(), reply.to_string());
+        let note = Note { status, host, reply: text.clone(), text };
+        is_told(&self.shared.settings, &self.content.envelope, recipient, action).then_some(Told { at, action, note })
     }
 
     /// The message's id is never a field `message`: that is what JSON log lines call the event's own words.
@@ -135,102 +133,4 @@ impl Record<'_> {
         let from = &self.content.envelope.reverse_path;
         tracing::info!(id = %self.id, %from, to = %recipient.mailbox, reply, again_in, "{next}");
     }
-
-    /// The notices first: a crash in between repeats one, and loses none.
-    async fn commit(&self, told: &Told, change: impl Fn() -> Change) -> Result<(), SpoolError> {
-        let id = self.id;
-        let shared = self.shared;
-        let mut notices = Vec::new();
-        for (action, reports) in
-            [(Action::Failed, &told.failed), (Action::Delivered, &told.delivered), (Action::Relayed, &told.relayed)]
-        {
-            if !reports.is_empty()
-                && let Some(notice) = self.notice(action, reports).await?
-            {
-                notices.push(notice);
-            }
-        }
-        let mut changes = vec![(id, change())];
-        if notices.is_empty() {
-            return shared.store.write(Write { message: None, changes, essential: true }).await;
-        }
-        while let Some(notice) = notices.pop() {
-            let with = if notices.is_empty() { std::mem::take(&mut changes) } else { Vec::new() };
-            let notice_id = notice.commit_with(with, true).await?;
-            count(&shared.counts.notices, 1);
-            let to = &self.content.envelope.reverse_path;
-            tracing::info!(id = %notice_id, about = %id, %to, "a notice to the sender is queued");
-        }
-        Ok(())
-    }
-
-    /// A notice, written but not accepted yet.
-    async fn notice(&self, action: Action, reports: &[(usize, Note)]) -> Result<Option<Transaction>, SpoolError> {
-        let shared = self.shared;
-        let envelope = &self.content.envelope;
-        let Some(sender) = envelope.reverse_path.mailbox() else { return Ok(None) };
-        let text = self.returned_text().await?;
-        // RFC 8689 section 5: as if it were RET=HDRS.
-        let full = envelope.ret == Some(Return::Full) && !envelope.require_tls;
-        let whole = action == Action::Failed && full && text.whole;
-        let notice_id = shared.store.ids().next(shared.clock.now_micros());
-        let notice = Notice {
-            action,
-            id: notice_id,
-            hostname: &shared.hostname,
-            to: sender,
-            envelope,
-            subject_id: self.id,
-            arrived: self.content.arrived,
-            now: shared.clock.now(),
-            reports: reports.iter().filter_map(|(at, note)| report(envelope, *at, note)).collect(),
-            returned: if whole { Returned::Message(&text.octets) } else { Returned::Header(header_of(&text.octets)) },
-        };
-        let reply_envelope = Envelope {
-            reverse_path: ReversePath::Null,
-            recipients: vec![Recipient { mailbox: sender.clone(), notify: None, original: None }],
-            body: if notice.has_eight_bit() { Body::EightBitMime } else { Body::SevenBit },
-            smtputf8: notice.is_international(),
-            // RFC 8689 section 5: the notice is protected as the message was.
-            require_tls: envelope.require_tls,
-            ret: None,
-            envid: None,
-        };
-        let message = notice.compose();
-        let mut transaction =
-            Transaction::with_id(notice_id, shared.store.clone(), shared.clock, reply_envelope, Origin::default());
-        transaction.write(&message).await?;
-        Ok(Some(transaction))
-    }
-
-    async fn returned_text(&self) -> Result<ReturnedText, SpoolError> {
-        let limit = self.shared.settings.max_returned_message.as_u64();
-        read_up_to(self.content.source(), usize::try_from(limit).unwrap_or(usize::MAX)).await
-    }
-}
-
-struct ReturnedText {
-    octets: Vec<u8>,
-    /// It is the whole message.
-    whole: bool,
-}
-
-async fn read_up_to(mut source: Source, limit: usize) -> Result<ReturnedText, SpoolError> {
-    let mut octets = Vec::new();
-    while let Some(piece) = source.next().await? {
-        octets.extend_from_slice(&piece);
-        if octets.len() > limit {
-            octets.truncate(limit);
-            // Whole lines only.
-            let end = memchr::memmem::rfind(&octets, b"\r\n").map_or(0, |end| end + 2);
-            octets.truncate(end);
-            return Ok(ReturnedText { octets, whole: false });
-        }
-    }
-    Ok(ReturnedText { octets, whole: true })
-}
-
-fn report<'a>(envelope: &'a Envelope, at: usize, note: &'a Note) -> Option<Report<'a>> {
-    let recipient = envelope.recipients.get(at)?;
-    Some(Report { recipient, status: note.status, host: &note.host, reply: &note.reply, text: &note.text })
 }

@@ -7,9 +7,10 @@ use delivery::Courier;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::active::{Active, ActiveMessages};
-use crate::attempt::{Attempt, Ended, give_way, way};
+use crate::active::{Active, ActiveMessages, way};
+use crate::attempt::{Attempt, Ended, give_way};
 use crate::clock::Millis;
+use crate::delay;
 use crate::id::MessageId;
 use crate::obey::{Obeyed, obey};
 use crate::order::Ordered;
@@ -24,6 +25,8 @@ const SORTING: usize = 16;
 const ARRIVALS: usize = 1024;
 /// Attempts at a time that only say that there is no route.
 const NO_ROUTE_ROOM: u32 = 4;
+/// A notice of delay that could not be written down is tried again after this, milliseconds.
+const TELL_RETRY: Millis = 1000;
 /// With nothing to wait for, it waits so long.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -233,9 +236,11 @@ async fn sort(shared: Arc<Shared>, courier: Courier, active: Arc<Active>) -> Eve
         Err(error) => return Event::Sorted { id, ways: Vec::new(), later: give_way(&shared, id, error).await },
     };
     let now = shared.clock.now();
-    let progress = content.progress.lock().await;
+    let mut progress = content.progress.lock().await;
+    delay::tell(&shared, &courier, &active, content, &mut progress).await;
+    let tell = delay::due(&shared, content, &progress).map(|at| at.max(now.saturating_add(TELL_RETRY)));
     let mut ways: Vec<Way> = progress.due(now).map(|at| way(&courier, content, at)).collect();
     ways.sort_unstable();
     ways.dedup();
-    Event::Sorted { id, ways, later: progress.later(now) }
+    Event::Sorted { id, ways, later: progress.later(now).into_iter().chain(tell).min() }
 }

@@ -28,11 +28,16 @@ fn envelope(recipients: &[&str]) -> Envelope {
 
 fn compose(envelope: &Envelope, action: Action, reply: &str, returned: Returned<'_>) -> String {
     let text = format!("mx.example.net:25: {reply} (in reply to RCPT TO)");
-    let report =
-        |recipient| Report { recipient, status: EnhancedCode(5, 1, 1), host: "mx.example.net", reply, text: &text };
+    let report = |recipient| Report {
+        recipient,
+        action,
+        status: EnhancedCode(5, 1, 1),
+        host: "mx.example.net",
+        reply,
+        text: &text,
+    };
     let hostname = Domain::parse("gateway.example.org").unwrap();
     let notice = Notice {
-        action,
         id: MessageId::from_raw(1_760_000_000_000_001),
         hostname: &hostname,
         to: envelope.reverse_path.mailbox().unwrap(),
@@ -113,6 +118,67 @@ From: a
     assert!(!found.replace("\r\n", "").contains(['\r', '\n']), "every line ends with CRLF");
 }
 
+/// What Python's parser finds in the international form: the types of the parts; the blocks of the report, each field as
+/// text; the returned header's subject.
+const INTERNATIONAL: &str = r#"
+import email, email.policy, sys
+policy = email.policy.SMTPUTF8
+m = email.message_from_bytes(sys.stdin.buffer.read(), policy=policy)
+text, report, returned = m.iter_parts()
+print(m.get_content_type(), *[p.get_content_type() for p in (text, report, returned)], [p.defects for p in m.walk() if p.defects])
+print(m['To'], '|', text.get_content().count('jörg@example.net'))
+for block in report.get_payload(0).as_bytes(policy=policy).strip().split(b'\r\n\r\n'):
+    b = email.message_from_bytes(block, policy=policy)
+    print({name: str(value) for name, value in b.items()}, b.defects)
+print(returned.get_payload(0)['Subject'])
+"#;
+
+/// RFC 6533 sections 3 to 5.
+#[test]
+fn python_reads_the_international_form() {
+    let mut envelope = envelope(&["jörg@example.net", "bob@example.net"]);
+    envelope.reverse_path = ReversePath::Mailbox(mailbox("zoë@example.org"));
+    envelope.smtputf8 = true;
+    envelope.recipients[0].original = Some("utf-8;\\x{F6}l@example.net".parse().unwrap());
+    let header = "Subject: Grüße\r\nFrom: zoë@example.org\r\n";
+    for (returned, kind) in [
+        (Returned::Header(header.as_bytes()), "message/global-headers"),
+        (Returned::Message(format!("{header}\r\nÄ\r\n").as_bytes()), "message/global"),
+    ] {
+        let notice = compose(&envelope, Action::Failed, "550 5.1.1 größer", returned);
+        let Some(found) = run_python(INTERNATIONAL, &notice) else {
+            eprintln!("SKIPPED: python3 is not installed");
+            return;
+        };
+        let lines: Vec<&str> = found.lines().collect();
+        assert_eq!(
+            lines[0],
+            format!("multipart/report text/plain message/global-delivery-status {kind} []"),
+            "{found}"
+        );
+        assert_eq!(lines[1], "zoë@example.org | 1");
+        assert!(lines[2].contains("'Reporting-MTA': 'dns; gateway.example.org'"), "{found}");
+        assert!(lines[3].contains("'Original-Recipient': 'utf-8; öl@example.net'"), "{found}");
+        assert!(lines[3].contains("'Final-Recipient': 'utf-8; jörg@example.net'"), "{found}");
+        assert!(
+            lines[3].contains("'Diagnostic-Code': 'smtp; 550 5.1.1 größer'") && lines[3].ends_with(" []"),
+            "{found}"
+        );
+        assert!(lines[4].contains("'Final-Recipient': 'rfc822; bob@example.net'"), "{found}");
+        assert_eq!(lines[5..], ["Grüße"]);
+    }
+}
+
+/// RFC 6533 section 3: what came as an international ORCPT goes back so where only ASCII can be said.
+#[test]
+fn an_international_original_recipient_in_an_ascii_notice() {
+    let mut ascii = envelope(&["bob@example.net"]);
+    ascii.recipients[0].original = Some("utf-8;j\\x{F6}rg\\x{2B}1@example.net".parse().unwrap());
+    let notice = compose(&ascii, Action::Failed, "550 no", Returned::Header(b"Subject: x\r\n"));
+    assert!(notice.is_ascii());
+    assert!(notice.contains("Original-Recipient: utf-8; j\\x{F6}rg\\x{2B}1@example.net\r\n"), "{notice}");
+}
+
 /// What Python's parser finds: content types depth first, then the fields of each delivery-status block.
 fn second_opinion(message: &str) -> Option<String> {
     let program = "import email, email.policy, sys\n\
@@ -120,8 +186,17 @@ fn second_opinion(message: &str) -> Option<String> {
         print(*[p.get_content_type() for p in m.walk()])\n\
         print(m.defects, m['Auto-Submitted'], m.get_param('report-type'))\n\
         [print(dict(b)) for p in m.walk() if p.get_content_type() == 'message/delivery-status' for b in p.get_payload()]\n";
-    let mut python =
-        Command::new("python3").args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+    run_python(program, message)
+}
+
+fn run_python(program: &str, message: &str) -> Option<String> {
+    let mut python = Command::new("python3")
+        .env("PYTHONIOENCODING", "utf-8")
+        .args(["-c", program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
     python.stdin.take()?.write_all(message.as_bytes()).ok()?;
     Some(String::from_utf8(python.wait_with_output().ok()?.stdout).unwrap())
 }
@@ -142,6 +217,25 @@ fn python_reads_it() {
     assert!(lines[2].contains("'Reporting-MTA': 'dns; gateway.example.org'"), "{found}");
     assert!(lines[3].contains("bob@example.net") && lines[4].contains("carol@example.net"), "{found}");
     assert!(lines[4].contains("'Action': 'failed'") && lines[4].contains("'Status': '5.1.1'"), "{found}");
+}
+
+#[test]
+fn a_delay() {
+    let until = NOW + 24 * 60 * 60 * 1000;
+    let notice = compose(
+        &envelope(&["bob@example.net"]),
+        Action::Delayed { until },
+        "450 4.2.0 later",
+        Returned::Header(b"Subject: x\r\n"),
+    );
+    for expected in [
+        "Subject: Mail delayed, still being tried\r\n",
+        "It goes on being tried until Fri, 10 Oct 2025 08:53:20 +0000.\r\n",
+        "Action: delayed\r\n",
+        "Diagnostic-Code: smtp; 450 4.2.0 later\r\nWill-Retry-Until: Fri, 10 Oct 2025 08:53:20 +0000\r\n",
+    ] {
+        assert!(notice.contains(expected), "{expected}\n{notice}");
+    }
 }
 
 #[test]

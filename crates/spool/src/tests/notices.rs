@@ -152,3 +152,123 @@ async fn behind_a_route_that_is_down_messages_grow_old_too() {
     bench.until_empty().await;
     bench.stop().await;
 }
+
+fn notify(success: bool, failure: bool, delay: bool) -> Option<Notify> {
+    Some(Notify { success, failure, delay })
+}
+
+/// RFC 3461 section 4.1: where NOTIFY says nothing, the choice is ours.
+#[tokio::test]
+async fn who_is_told_of_a_delay() {
+    let table = [
+        ("<alice@example.org>", None, 1),
+        ("<alice@example.org>", notify(false, true, true), 1),
+        ("<alice@example.org>", notify(false, true, false), 0),
+        ("<alice@example.org>", Some(Notify::NEVER), 0),
+        ("<>", None, 0),
+        ("<>", notify(false, false, true), 0),
+    ];
+    for after in [Duration::from_millis(250), Duration::ZERO] {
+        let settings = crate::Settings { delay_notice_after: after, ..settings() };
+        for (from, notify, expected) in table {
+            let (hop, home) = (Hop::start(usize::MAX).await, Hop::start(0).await);
+            let mut bench = Bench::new(settings.clone()).await;
+            let mut envelope = envelope(from, &["later@example.net", "ok@example.net", "later2@example.net"]);
+            envelope.recipients[0].notify = notify;
+            envelope.recipients[2].notify = notify;
+            bench.accept(envelope, TEXT).await;
+            bench.run(courier(&[("example.net", hop.port), ("example.org", home.port)]));
+            // Once, however often it is tried.
+            hop.until_attempts(9).await;
+            bench.until(|spool| spool.counters().deferred >= 8).await;
+            bench.stop().await;
+            let mut bench = bench.restart(settings.clone()).await;
+            let before = hop.attempts();
+            bench.run(courier(&[("example.net", hop.port), ("example.org", home.port)]));
+            hop.until_attempts(before + 4).await;
+            bench.until(|spool| spool.len() == 1).await;
+            bench.stop().await;
+            let notices = home.messages();
+            let expected = if after.is_zero() { 0 } else { expected };
+            assert_eq!(notices.len(), expected, "{from} {notify:?}: {notices:?}");
+            for notice in notices {
+                for told in ["later@", "later2@"] {
+                    let report =
+                        format!("Final-Recipient: rfc822; {told}example.net\r\nAction: delayed\r\nStatus: 4.2.0\r\n");
+                    assert_eq!(notice.matches(&report).count(), 1, "{notice}");
+                }
+                assert_eq!(notice.matches("Will-Retry-Until: ").count(), 2, "{notice}");
+                assert!(
+                    !notice.contains("ok@example.net") && notice.contains("Diagnostic-Code: smtp; 450 4.2.0 later")
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_a_delay_behind_a_destination_that_is_down_each_sender_is_told_in_time() {
+    let home = Hop::start(0).await;
+    let hours = Duration::from_secs(100 * 60 * 60);
+    // Only the first is ever tried.
+    let settings = crate::Settings {
+        retry_interval: hours,
+        max_retry_interval: hours,
+        delay_notice_after: Duration::from_millis(700),
+        ..settings()
+    };
+    let mut bench = Bench::new(settings).await;
+    for _ in 0..50 {
+        bench.accept(envelope("<alice@example.org>", &["ok@example.net"]), TEXT).await;
+    }
+    bench.run(courier(&[("example.net", closed_port()), ("example.org", home.port)]));
+    let notices = home.until_messages(50).await;
+    assert!(notices.iter().all(|notice| notice.contains("Action: delayed\r\nStatus: 4.4.")), "{}", notices[0]);
+    bench.until(|spool| spool.len() == 50).await;
+    bench.stop().await;
+    assert_eq!(home.messages().len(), 50);
+}
+
+/// RFC 3464 section 2.3: each recipient has its own action.
+#[tokio::test]
+async fn what_comes_of_one_attempt_is_told_in_one_notice() {
+    let mut envelope = envelope("<alice@example.org>", &["ok@example.net", "never@example.net", "never2@example.net"]);
+    envelope.recipients[0].notify = notify(true, true, false);
+    let found = notices(envelope, TEXT, settings(), 0).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let actions: Vec<&str> = found[0].lines().filter(|line| line.starts_with("Action: ")).collect();
+    assert_eq!(actions, ["Action: failed", "Action: failed", "Action: relayed"]);
+    assert!(found[0].contains("Subject: Undelivered mail returned to sender\r\n"));
+}
+
+#[tokio::test]
+async fn what_has_no_sender_comes_to_the_postmaster_and_no_further() {
+    let postmaster = |address: &str| {
+        let settings = settings();
+        crate::Settings { double_bounce_to: Some(address.parse().unwrap()), ..settings }
+    };
+    let ours = postmaster("postmaster@example.org");
+    let table = [
+        ("<>", "never@example.net", None, &ours, 1),
+        ("<>", "never@example.net", Some(Notify::NEVER), &ours, 0),
+        ("<>", "ok@example.net", notify(true, true, true), &ours, 0),
+        ("<>", "never@example.net", None, &settings(), 0),
+        // Who has a sender is nothing to the postmaster …
+        ("<alice@elsewhere.example>", "ok@example.net", None, &ours, 0),
+        // … until the notice does not reach that one.
+        ("<alice@nowhere.example>", "never@example.net", None, &ours, 1),
+        // The postmaster's own mail does not come back to the postmaster.
+        ("<>", "never@example.net", None, &postmaster("Never@example.net"), 0),
+        ("<>", "never@example.net", None, &postmaster("postmaster@nowhere.example"), 0),
+    ];
+    for (from, to, notify, settings, expected) in table {
+        let mut envelope = envelope(from, &[to]);
+        envelope.recipients[0].notify = notify;
+        let found = notices(envelope, TEXT, settings.clone(), 0).await;
+        assert_eq!(found.len(), expected, "{from} {to} {notify:?}: {found:?}");
+        for notice in found {
+            assert!(notice.contains("MAIL FROM:<>\r\nRCPT TO:<postmaster@example.org>"), "{notice}");
+            assert!(notice.contains("Subject: Undelivered mail without a sender\r\n"), "{notice}");
+        }
+    }
+}
