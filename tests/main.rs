@@ -21,3 +21,4 @@ mod t14_explain;
 mod t15_modes;
 mod t16_queue;
 mod t17_inline;
+mod t18_identity;

@@ -31,6 +31,7 @@ pub(crate) fn run(octets: &[u8]) {
 fn filter(message: &[u8], piece: usize, added: Option<&str>) -> Result<(Vec<u8>, HeaderSummary), HeaderTooLong> {
     let mut open = Some(HeaderFilter::new(HeaderSettings {
         authserv_id: "us".to_owned(),
+        own_field: Some("Ours"),
         max_size: MAX_SIZE,
         date: added.map(str::to_owned),
         message_id: added.map(str::to_owned),
@@ -43,6 +44,7 @@ fn filter(message: &[u8], piece: usize, added: Option<&str>) -> Result<(Vec<u8>,
         if !section.summary().control && us.len() <= MAX_SIZE {
             let whole = HeaderFilter::new(HeaderSettings {
                 authserv_id: "us".to_owned(),
+                own_field: Some("Ours"),
                 max_size: MAX_SIZE,
                 date: None,
                 message_id: None,

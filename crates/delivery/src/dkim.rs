@@ -13,10 +13,8 @@ use mail_auth::dkim::{Canonicalization, DkimSigner, Done};
 use protocol::Domain;
 use protocol::header::{Header, HeaderFilter, HeaderSection, HeaderSettings};
 use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde_spanned::Spanned;
-use zeroize::Zeroizing;
 
 use crate::error::DeliveryError;
 use crate::source::MessageSource;
@@ -168,7 +166,7 @@ async fn author(source: &mut impl MessageSource) -> io::Result<Option<Domain>> {
         Some(originators.authors.first()?.domain().clone())
     };
     source.rewind();
-    let all = HeaderSettings { authserv_id: String::new(), max_size: MAX_HEADER, date: None, message_id: None };
+    let all = HeaderSettings { max_size: MAX_HEADER, ..HeaderSettings::default() };
     let mut filter = HeaderFilter::new(all);
     while let Some(octets) = source.next().await? {
         match filter.push(&octets) {
@@ -204,14 +202,8 @@ fn load(path: &Path) -> Result<(Shared, String), String> {
     use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
     use aws_lc_rs::rsa::KeyPair as RsaPair;
     use aws_lc_rs::signature::KeyPair as _;
-    use std::os::unix::fs::PermissionsExt as _;
     let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let mode = std::fs::metadata(path).map_err(|error| wrong(&error))?.permissions().mode();
-    if mode & 0o007 != 0 {
-        return Err(wrong(&"everybody on this machine may read the key: chmod 640"));
-    }
-    let octets = Zeroizing::new(std::fs::read(path).map_err(|error| wrong(&error))?);
-    let der = PrivateKeyDer::from_pem_slice(&octets).map_err(|error| wrong(&error))?;
+    let der = secret::private_key(path)?;
     const KIND: &str = "not a key for DKIM: RSA of 2048 bits or more, or Ed25519 (RFC 8463)";
     let pair = match &der {
         PrivateKeyDer::Pkcs1(der) => RsaPair::from_der(der.secret_pkcs1_der()).ok(),

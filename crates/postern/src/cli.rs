@@ -87,6 +87,9 @@ pub(crate) enum Command {
     /// DKIM keys.
     #[command(subcommand)]
     Dkim(DkimCommand),
+    /// The field that tells the next hop by whom a message was handed in: its key, and whether it is genuine.
+    #[command(subcommand)]
+    Identity(IdentityCommand),
     /// Print shell completions.
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -261,6 +264,27 @@ pub(crate) enum DkimCommand {
         name: String,
         #[command(flatten)]
         config: ConfigFile,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdentityCommand {
+    /// Print the public key, as PEM, of the one that [trace] names.
+    Key {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Verify a message's Postern-Identity field, and print what it tells.
+    ///
+    /// Exits with 0 when this key has signed it for this message, with 2 when it has not, with 1 when a file cannot be
+    /// read.
+    Verify {
+        /// The public key, PEM.
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        key: PathBuf,
+        /// The message.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
     },
 }
 

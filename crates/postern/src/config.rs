@@ -28,6 +28,7 @@ pub(crate) struct Configuration {
     pub(crate) log: LogSettings,
     pub(crate) limits: Limits,
     pub(crate) trace: TraceSettings,
+    pub(crate) identity_key: Option<Arc<session::IdentityKey>>,
     /// Days for which counts are kept.
     pub(crate) keep_days: u16,
     pub(crate) server_key: Arc<ServerKey>,
@@ -138,6 +139,25 @@ pub(crate) fn dkim(file: &Path, name: &str) -> Result<delivery::DkimSettings, Ve
             let names: Vec<String> = settings.dkim.keys().cloned().collect();
             let message = format!("there is no [dkim.{name}]");
             Err(vec![Problem::error(None, "", &message).mend(format!("there are: {}", names.join(", ")))])
+        }
+        _ => Err(problems),
+    }
+}
+
+/// The key of `[trace]` of a file, whatever else is wrong there: the next hop is given the public one before. Blocks.
+pub(crate) fn identity_key(file: &Path) -> Result<session::IdentityKey, Vec<Problem>> {
+    let text = read_text(file).map_err(|problem| vec![problem])?;
+    let document = document::read::<Settings>(&Place::new(file, &text), &text);
+    let Some(settings) = document.settings else { return Err(document.problems) };
+    let key = "trace.identity_key";
+    let problems: Vec<Problem> = document.problems.into_iter().filter(|problem| problem.is_about(key)).collect();
+    match settings.trace.identity_key {
+        Some(path) if problems.is_empty() => {
+            session::IdentityKey::load(path.get_ref()).map_err(|why| vec![Problem::error(None, key, &why)])
+        }
+        None if problems.is_empty() => {
+            let mend = "add identity_key = \"FILE\" to [trace]: openssl genpkey -algorithm ED25519 makes one";
+            Err(vec![Problem::error(None, key, "missing").mend(mend)])
         }
         _ => Err(problems),
     }

@@ -102,7 +102,7 @@ impl Gateway {
         };
         let server = gateway.server(
             configuration.limits,
-            configuration.trace,
+            (configuration.trace, configuration.identity_key),
             configuration.log.kept_facts(),
             configuration.names,
             inline(configuration.relay, &configuration.courier),
@@ -114,7 +114,7 @@ impl Gateway {
     fn server(
         &self,
         limits: session::Limits,
-        trace: session::TraceSettings,
+        (trace, identity_key): (session::TraceSettings, Option<Arc<session::IdentityKey>>),
         facts: session::KeptFacts,
         names: Option<session::Names>,
         relay: Option<Courier>,
@@ -123,6 +123,7 @@ impl Gateway {
             hostname: self.hostname.clone(),
             limits,
             trace,
+            identity_key,
             facts,
             spool: self.spool.clone(),
             relay,
@@ -184,7 +185,7 @@ impl Gateway {
         }
         let server = self.server(
             configuration.limits.clone(),
-            configuration.trace,
+            (configuration.trace, configuration.identity_key),
             configuration.log.kept_facts(),
             configuration.names,
             inline(configuration.relay, &configuration.courier),

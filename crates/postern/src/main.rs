@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         Command::Spool(command) => spool_command::spool(&command),
         Command::Password(form) => small_commands::password(&form),
         Command::Dkim(command) => small_commands::dkim(&command),
+        Command::Identity(command) => small_commands::identity(&command),
         Command::Completions { shell } => small_commands::completions(shell),
         Command::Manual { dir } => small_commands::manual(&dir),
     }

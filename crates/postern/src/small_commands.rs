@@ -1,4 +1,4 @@
-//! Commands that are over in a moment: `password`, `dkim`, `completions`, `manual`.
+//! Commands that are over in a moment: `password`, `dkim`, `identity`, `completions`, `manual`.
 
 use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use directory::{Password, ScramVerifier};
+use session::{IdentityField, IdentityPublicKey};
 
-use crate::cli::{Cli, DkimCommand, PasswordForm};
+use crate::cli::{Cli, DkimCommand, IdentityCommand, PasswordForm};
 
 /// No password is longer.
 const MAX_PASSWORD: u64 = 4096;
@@ -66,6 +67,45 @@ pub(crate) fn dkim(command: &DkimCommand) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(why) => fail(&why),
+    }
+}
+
+pub(crate) fn identity(command: &IdentityCommand) -> ExitCode {
+    match command {
+        IdentityCommand::Key { config } => match crate::config::identity_key(&config.config) {
+            Ok(key) => match key.public_pem() {
+                Some(pem) => {
+                    print!("{pem}");
+                    ExitCode::SUCCESS
+                }
+                None => fail("the public key could not be written"),
+            },
+            Err(problems) => {
+                problems.iter().for_each(|problem| eprintln!("{problem}"));
+                ExitCode::FAILURE
+            }
+        },
+        IdentityCommand::Verify { key, file } => {
+            let key = match IdentityPublicKey::load(key) {
+                Ok(key) => key,
+                Err(why) => return fail(&why),
+            };
+            let message = match fs::read(file) {
+                Ok(message) => message,
+                Err(error) => return fail(&format!("{}: {error}", file.display())),
+            };
+            match IdentityField::verify(&message, &key) {
+                Ok(field) => {
+                    // What is in it was written by our gateway, and the names in it by people.
+                    field.tags().iter().for_each(|(name, value)| println!("{name:<8}{}", value.escape_debug()));
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    eprintln!("{}: {error}", file.display());
+                    ExitCode::from(2)
+                }
+            }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Each crate with the crates it may import, top-down: every one of them stands below it in this table.
 const LAYERS: [(&str, &[&str]); 13] = [
     ("postern", &["session", "spool", "delivery", "policy", "auth", "directory", "dns", "pki", "demo", "protocol"]),
-    ("session", &["policy", "auth", "spool", "delivery", "directory", "dns", "pki", "protocol"]),
+    ("session", &["policy", "auth", "spool", "delivery", "directory", "dns", "pki", "protocol", "secret"]),
     ("spool", &["delivery", "policy", "protocol"]),
     ("delivery", &["client", "policy", "dns", "pki", "protocol", "secret"]),
     ("policy", &["auth", "pki", "protocol"]),

@@ -1,6 +1,7 @@
 //! The header section of a message coming in: forged trace fields out, missing fields in, and who says to have written
 //! it. RFC 5322 section 2.2, RFC 8601 section 5, RFC 6409 section 8.
 
+mod fields;
 mod originator_fields;
 mod originators;
 mod mentions;
@@ -12,14 +13,17 @@ use memchr::memchr;
 
 use crate::address::Mailbox;
 
+pub use fields::{fields, relaxed};
 pub use originator_fields::OriginatorFields;
 pub use originators::{OriginatorError, Originators};
 
 /// What the filter is to do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct HeaderSettings {
     /// The name this server signs its own Authentication-Results with; foreign ones under it are forged.
     pub authserv_id: String,
+    /// The name of a field that only this server writes: all of them are forged.
+    pub own_field: Option<&'static str>,
     /// The largest header section taken, octets. The filter's memory is bounded by it too.
     pub max_size: usize,
     /// The value of a Date field for messages without one (RFC 6409 section 8.3), without CRLF.
@@ -41,7 +45,7 @@ pub struct HeaderSummary {
     pub message_id: bool,
     /// There is a DKIM-Signature field (RFC 6376 section 3.5).
     pub signed: bool,
-    /// Authentication-Results fields taken out.
+    /// Forged fields taken out: Authentication-Results, and those of `own_field`.
     pub removed: usize,
     /// A character that some reader takes for the end of a line or of the text.
     pub control: bool,
@@ -170,7 +174,9 @@ impl HeaderFilter {
             summary.message_id = true;
         } else if is("DKIM-Signature") {
             summary.signed = true;
-        } else if is("Authentication-Results") && is_forged(value, &self.settings.authserv_id) {
+        } else if self.settings.own_field.is_some_and(is)
+            || (is("Authentication-Results") && is_forged(value, &self.settings.authserv_id))
+        {
             summary.removed += 1;
             self.field = place.start;
             section.octets.drain(place);
@@ -203,7 +209,7 @@ impl HeaderSection {
     /// Reads that of a whole message, to ask about it; `None` for more than memory holds.
     #[must_use]
     pub fn read(message: &[u8]) -> Option<Self> {
-        let all = HeaderSettings { authserv_id: String::new(), max_size: usize::MAX, date: None, message_id: None };
+        let all = HeaderSettings { max_size: usize::MAX, ..HeaderSettings::default() };
         match HeaderFilter::new(all).push(message).ok()? {
             Header::Open(filter) => Some(filter.finish()),
             Header::Closed(section, _) => Some(section),

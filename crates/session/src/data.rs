@@ -1,6 +1,8 @@
 //! A message on its way from the wire to the spool or the next hop: trace fields on top, forged ones out, limits held.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use policy::{Authorized, Foreign, Monitored, Permit};
@@ -10,6 +12,7 @@ use protocol::{ChunkDecoder, Reply};
 use spool::MessageId;
 use tokio::time::Instant;
 
+use crate::identity_field::{IdentityField, IdentityKey, NAME, Statement};
 use crate::monitored::Message;
 use crate::onward::Onward;
 use crate::outcome::End;
@@ -59,8 +62,14 @@ struct Incoming {
 
 /// The header section is judged as soon as it is whole; what is not authorized has no body.
 enum Part {
-    Header(Box<HeaderFilter>, Permit),
+    Header(Box<HeaderFilter>, Claim),
     Body(Authorized),
+}
+
+/// In whose name a message comes in, and what the next hop is told of it.
+struct Claim {
+    permit: Permit,
+    identity: Option<(IdentityField, Option<Arc<IdentityKey>>)>,
 }
 
 /// A message that somebody answers for.
@@ -120,15 +129,17 @@ impl Reception {
             at,
         };
         let fields = submission.fields();
+        let identity = session.identity_field(&permit, &submission);
         let filter = HeaderFilter::new(HeaderSettings {
             authserv_id: session.hostname().to_owned(),
+            own_field: Some(NAME),
             max_size: MAX_HEADER,
             // RFC 6409 sections 8.2 and 8.3.
             date: Some(date(at)),
             message_id: Some(format!("<{id}@{}>", session.hostname())),
         });
         let written = onward.write(fields.as_bytes()).await;
-        let part = Part::Header(Box::new(filter), permit);
+        let part = Part::Header(Box::new(filter), Claim { permit, identity });
         let author = AuthorSeen { wanted: session.recorder.keeps(), ..AuthorSeen::default() };
         Self { hello, client, max_size, incoming: written.map(|()| Incoming { onward, part }), author }
     }
@@ -185,10 +196,10 @@ impl Incoming {
     async fn take(mut self, content: &[u8], client: SocketAddr, author: &mut AuthorSeen) -> Result<Self, Reply> {
         let (part, body) = match self.part {
             Part::Body(authorized) => (Part::Body(authorized), content),
-            Part::Header(filter, permit) => match filter.push(content).map_err(|_| replies::header_too_large())? {
-                Header::Open(filter) => (Part::Header(Box::new(filter), permit), [].as_slice()),
+            Part::Header(filter, claim) => match filter.push(content).map_err(|_| replies::header_too_large())? {
+                Header::Open(filter) => (Part::Header(Box::new(filter), claim), [].as_slice()),
                 Header::Closed(section, body) => {
-                    (Part::Body(authorize(&mut self.onward, &permit, &section, client, author).await?), body)
+                    (Part::Body(authorize(&mut self.onward, &claim, &section, client, author).await?), body)
                 }
             },
         };
@@ -199,8 +210,8 @@ impl Incoming {
     async fn finish(mut self, client: SocketAddr, author: &mut AuthorSeen) -> Result<Accepted, Reply> {
         let authorized = match self.part {
             Part::Body(authorized) => authorized,
-            Part::Header(filter, permit) => {
-                authorize(&mut self.onward, &permit, &filter.finish(), client, author).await?
+            Part::Header(filter, claim) => {
+                authorize(&mut self.onward, &claim, &filter.finish(), client, author).await?
             }
         };
         let id = self.onward.id();
@@ -212,7 +223,7 @@ impl Incoming {
 /// The header section is whole: it is judged, and goes on.
 async fn authorize(
     onward: &mut Onward,
-    permit: &Permit,
+    Claim { permit, identity }: &Claim,
     section: &HeaderSection,
     client: SocketAddr,
     author: &mut AuthorSeen,
@@ -231,14 +242,40 @@ async fn authorize(
     if let Some(Foreign { refusal, rewritten: true }) = authorized.foreign() {
         tracing::info!(%client, identity = user(), %id, reason = %refusal, "foreign author rewritten");
     }
-    match authorized.author() {
-        Some(author) => onward.write(&section.with_author(author)).await?,
-        None => onward.write(section.as_bytes()).await?,
+    let section = match authorized.author() {
+        Some(author) => Cow::Owned(section.with_author(author)),
+        None => Cow::Borrowed(section.as_bytes()),
+    };
+    if let Some((field, key)) = identity {
+        let Some(field) = field.write(key.as_deref(), &section) else {
+            tracing::error!(%id, "the identity field could not be signed; the client is asked to try again");
+            return Err(replies::spool_error(&spool::SpoolError::Broken));
+        };
+        onward.write(field.as_bytes()).await?;
     }
+    onward.write(&section).await?;
     Ok(authorized)
 }
 
 impl Session {
+    /// What the next hop is told of who hands the message in; `None` where nobody was identified, or nothing is told.
+    fn identity_field(
+        &self,
+        permit: &Permit,
+        submission: &Submission<'_>,
+    ) -> Option<(IdentityField, Option<Arc<IdentityKey>>)> {
+        let identity = permit.identity().filter(|_| self.server().trace.identity)?;
+        let field = IdentityField::new(&Statement {
+            hostname: submission.hostname,
+            id: &submission.id,
+            at: submission.at,
+            identity,
+            sender: permit.sender(),
+            certificate_subject: submission.certificate_subject,
+        });
+        Some((field, self.server().identity_key.clone()))
+    }
+
     /// The certificate's subject, where the administrator wants it told and the path was valid.
     fn verified_subject(&self) -> Option<&str> {
         match &self.facts.certificate {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connections::Connections;
 use crate::failures::Failures;
 use crate::hours::Hours;
+use crate::identity_field::IdentityKey;
 use crate::names::Names;
 use crate::recipients::Recipients;
 use crate::record::Basis;
@@ -64,6 +65,8 @@ pub struct Server {
     pub limits: Limits,
     /// What a relayed message tells of its submission.
     pub trace: TraceSettings,
+    /// What the identity field is signed with; `None` where it is not.
+    pub identity_key: Option<Arc<IdentityKey>>,
     /// What the log keeps of sessions.
     pub facts: KeptFacts,
     /// Where accepted mail goes.

@@ -215,4 +215,8 @@ pub enum KeptFacts {
 pub struct TraceSettings {
     /// Put the verified certificate's subject into the Received field.
     pub certificate_subject: bool,
+    /// Put the identity into a field of its own, `Postern-Identity`.
+    pub identity: bool,
+    /// Sign that field: PEM, an Ed25519 key in PKCS#8. Readable to nobody else.
+    pub identity_key: Option<Spanned<PathBuf>>,
 }

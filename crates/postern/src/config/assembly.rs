@@ -10,7 +10,7 @@ use directory::Directory;
 use pki::{CrlStore, Fetcher, IssuerStore, Knowledge, OcspStore, RevocationMethod, Trust, Verifier};
 use protocol::Domain;
 use serde_spanned::Spanned;
-use session::{ServerKey, TlsSettings};
+use session::{IdentityKey, ServerKey, TlsSettings};
 
 use super::Configuration;
 use super::problem::{Place, Problem, nearest};
@@ -56,6 +56,7 @@ impl<'a> Assembly<'a> {
         let state_dir = state_dir.map(|dir| dir.get_ref().clone());
         let tls = self.required("tls", settings.tls.as_ref(), "[tls] with certificate and key").cloned();
         let server_key = tls.as_ref().and_then(|tls| self.server_key(tls));
+        let identity_key = self.identity_key(&settings.trace);
         let trusts = self.trusts(&settings.trust, settings.crl.check_inbound);
         let state_folder = state_dir.as_ref().map(|dir: &PathBuf| dir.join("crl"));
         let knowledge = self.knowledge(&settings, &trusts, state_folder.as_deref());
@@ -85,6 +86,7 @@ impl<'a> Assembly<'a> {
             log: settings.log,
             limits: settings.limits,
             trace: settings.trace,
+            identity_key,
             keep_days: settings.report.keep.0,
             server_key: server_key?,
             trusts: trusts.built.into_values().collect(),
@@ -133,6 +135,16 @@ impl<'a> Assembly<'a> {
                 None
             }
         }
+    }
+
+    /// `None` where the field is not signed; one that cannot be read is a problem.
+    fn identity_key(&mut self, trace: &session::TraceSettings) -> Option<Arc<IdentityKey>> {
+        let path = trace.identity_key.as_ref()?;
+        let key = "trace.identity_key";
+        if !trace.identity && !self.struck.iter().any(|struck| struck == "trace.identity") {
+            self.error(path.span(), key, "there is nothing to sign: write identity = true beside it");
+        }
+        IdentityKey::load(path.get_ref()).map_err(|error| self.error(path.span(), key, error)).ok().map(Arc::new)
     }
 
     fn resolver(&mut self, settings: &dns::Settings) -> Option<Arc<dns::Resolver>> {

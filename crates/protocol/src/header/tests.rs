@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn settings() -> HeaderSettings {
-    HeaderSettings { authserv_id: "mail.example.mil".to_owned(), max_size: 10_000, date: None, message_id: None }
+    HeaderSettings { authserv_id: "mail.example.mil".to_owned(), max_size: 10_000, ..HeaderSettings::default() }
 }
 
 /// The whole message with its header section filtered, and the section.
@@ -61,6 +61,16 @@ fn messages_that_pass_unchanged() {
         let (out, summary) = filter(message);
         assert_eq!((out.as_str(), summary.removed), (message, 0));
     }
+}
+
+#[test]
+fn fields_of_our_own_go() {
+    let settings = HeaderSettings { own_field: Some("Ours"), ..settings() };
+    let (out, section) =
+        filter_with(settings, b"Ours: a\r\n b\r\nOurs-Too: c\r\nFrom: d\r\noURS : e\r\n\r\nOurs: body", 3);
+    assert_eq!(String::from_utf8(out).unwrap(), "Ours-Too: c\r\nFrom: d\r\n\r\nOurs: body");
+    assert_eq!(section.summary().removed, 2);
+    assert_eq!(filter("Ours: a\r\n\r\n").0, "Ours: a\r\n\r\n");
 }
 
 #[test]
