@@ -10,6 +10,8 @@ use directory::{Password, ScramVerifier};
 use session::{IdentityField, IdentityPublicKey};
 
 use crate::cli::{Cli, DkimCommand, IdentityCommand, PasswordForm};
+use crate::config;
+use crate::run;
 
 /// No password is longer.
 const MAX_PASSWORD: u64 = 4096;
@@ -54,12 +56,10 @@ fn read_password() -> io::Result<Password> {
 /// What the DNS has to say of a key.
 pub(crate) fn dkim(command: &DkimCommand) -> ExitCode {
     let DkimCommand::Record { name, config } = command;
-    let settings = match crate::config::dkim(&config.config, name) {
+    let read = run::enter_folder(&config.config).map_err(|problem| vec![problem]);
+    let settings = match read.and_then(|file| config::dkim(&file, name)) {
         Ok(settings) => settings,
-        Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
-            return ExitCode::FAILURE;
-        }
+        Err(problems) => return run::refuse(&problems),
     };
     match settings.records() {
         Ok(records) => {
@@ -72,19 +72,19 @@ pub(crate) fn dkim(command: &DkimCommand) -> ExitCode {
 
 pub(crate) fn identity(command: &IdentityCommand) -> ExitCode {
     match command {
-        IdentityCommand::Key { config } => match crate::config::identity_key(&config.config) {
-            Ok(key) => match key.public_pem() {
-                Some(pem) => {
-                    print!("{pem}");
-                    ExitCode::SUCCESS
-                }
-                None => fail("the public key could not be written"),
-            },
-            Err(problems) => {
-                problems.iter().for_each(|problem| eprintln!("{problem}"));
-                ExitCode::FAILURE
+        IdentityCommand::Key { config } => {
+            let read = run::enter_folder(&config.config).map_err(|problem| vec![problem]);
+            match read.and_then(|file| config::identity_key(&file)) {
+                Ok(key) => match key.public_pem() {
+                    Some(pem) => {
+                        print!("{pem}");
+                        ExitCode::SUCCESS
+                    }
+                    None => fail("the public key could not be written"),
+                },
+                Err(problems) => run::refuse(&problems),
             }
-        },
+        }
         IdentityCommand::Verify { key, file } => {
             let key = match IdentityPublicKey::load(key) {
                 Ok(key) => key,
