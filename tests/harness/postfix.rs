@@ -16,8 +16,11 @@ pub(crate) struct Postfix {
     port: u16,
 }
 
-/// Every service that takes a message from smtpd to a mailbox.
+/// Every service that takes a message from smtpd or sendmail to a mailbox or to a relay.
 const SERVICES: &str = "cleanup unix n - n - 0 cleanup
+pickup unix n - n 60 1 pickup
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
@@ -128,6 +131,13 @@ smtputf8_enable = yes
     pub(crate) fn reconfigure(&self, settings: &str) {
         self.configure(settings);
         self.control("reload");
+    }
+
+    /// Its sendmail, for a message on the standard input.
+    pub(crate) fn sendmail(&self) -> Command {
+        let mut command = as_root("sendmail");
+        command.arg("-C").arg(self.path("etc"));
+        command
     }
 
     fn control(&self, what: &str) {

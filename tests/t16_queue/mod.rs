@@ -1,6 +1,8 @@
 //! The running gateway's queue by its commands: what swaks brings for a next hop that is away is listed, held, exported,
 //! given up, and tried when the next hop is back.
 
+mod notices;
+
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -56,6 +58,43 @@ impl Desk {
     fn listed(&self, filter: &[&str]) -> Vec<Value> {
         let text = self.does(&[&["list", "--json"], filter].concat());
         text.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// With names for what differs from one run to the next.
+fn without_measures(text: &str, ids: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for (at, id) in ids.iter().enumerate() {
+        text = text.replace(id, &format!("MESSAGE-ID-{at}"));
+    }
+    let line = |line: &str| {
+        let line = line.split_once("again in ").map_or(line.to_owned(), |(before, _)| format!("{before}again in TIME"));
+        let line =
+            line.split_once("the oldest: ").map_or(line.clone(), |(before, _)| format!("{before}the oldest: AGE"));
+        match line.split_once(">  ").filter(|_| line.ends_with(" old") || line.ends_with(" old, held")) {
+            Some((before, _)) => {
+                let held = if line.ends_with("held") { ", held" } else { "" };
+                format!("{before}>  SIZE octets, AGE old{held}")
+            }
+            None => line,
+        }
+    };
+    text.lines().map(|text| line(text) + "\n").collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_commands_print() {
+    if !peers::has(&["swaks"]) {
+        return;
+    }
+    let desk = Desk::new().await;
+    let (first, second) = (desk.send("a@example.net"), desk.send("b@example.net,c@example.org"));
+    desk.does(&["hold", &second]);
+    let ids = [first.as_str(), second.as_str()];
+    for (name, arguments) in [("list", &["list"][..]), ("show", &["show", &first]), ("summary", &["summary"])] {
+        let printed = without_measures(&desk.does(arguments), &ids);
+        let differs = crate::harness::golden::differs(&format!("t16_queue/{name}.txt"), &printed);
+        assert!(differs.is_none(), "{}", differs.unwrap_or_default());
     }
 }
 

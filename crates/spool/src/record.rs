@@ -103,7 +103,7 @@ impl Record<'_> {
                     state.last = Some(note.clone());
                     count(&shared.counts.failed, 1);
                     let is_told = is_told(&shared.settings, &self.content.envelope, recipient, Action::Failed);
-                    let next = if is_told { "failed, the sender is told" } else { "failed, nobody is told" };
+                    let next = if is_told { "failed, the sender is told" } else { "failed" };
                     self.log(recipient, &note.text, next, None);
                     if is_told {
                         told.push(Told { at, action: Action::Failed, note });
