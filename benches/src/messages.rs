@@ -1,6 +1,7 @@
 //! Messages of 10 kB that the gateway answers with 250, which it does only when they are on disk, against a bare group
 //! commit of the same octets on the same file system.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,48 +29,88 @@ struct Round {
     cost: Option<Duration>,
 }
 
+/// What is measured: a listener of a gateway, and how to call it.
+struct Subject<'g> {
+    name: &'static str,
+    gateway: &'g Gateway,
+    address: SocketAddr,
+}
+
 /// Measures and prints.
 pub(crate) async fn measure(stage: &Stage, length: Duration) -> Result<(), Failure> {
     let message = message(SIZE);
-    let mut gateways = vec![("next hop down", Gateway::start(stage, "down", free_address()?).await?)];
-    let sink = match Sink::start().await? {
-        Some(sink) => {
-            gateways.push(("next hop takes all", Gateway::start(stage, "sink", sink.address).await?));
-            Some(sink)
-        }
+    let (unbound, author) = (free_address()?, free_address()?);
+    let down = Gateway::start_with(stage, "down", free_address()?, &listeners(unbound, author)).await?;
+    let mut subjects = vec![
+        Subject { name: "next hop down", gateway: &down, address: down.implicit },
+        Subject { name: "…, any sender", gateway: &down, address: unbound },
+        Subject { name: "…, From judged", gateway: &down, address: author },
+    ];
+    let taking = match Sink::start().await? {
+        Some(sink) => Some((Gateway::start(stage, "sink", sink.address).await?, sink)),
         None => {
             println!("smtp-sink is not here (Debian's postfix has it): only a next hop that is down is measured\n");
             None
         }
     };
+    if let Some((gateway, _)) = &taking {
+        subjects.push(Subject { name: "next hop takes all", gateway, address: gateway.implicit });
+    }
     let floor = stage.dir().join("floor");
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let speed = group_commit::measure(&floor, CONNECTIONS, &message, length).await?;
         let mut results = vec![Round { speed, cost: None }];
-        for (_, gateway) in &gateways {
-            results.push(round(stage, gateway, &message, length).await?);
+        for subject in &subjects {
+            results.push(round(stage, subject, &message, length).await?);
             // Deliveries under way would slow down whatever comes next.
-            gateway.process.settle().await?;
+            subject.gateway.process.settle().await?;
         }
         rounds.push(results);
     }
-    drop(sink);
-    let names: Vec<&str> = gateways.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = subjects.iter().map(|subject| subject.name).collect();
     show(&names, &rounds);
     Ok(())
 }
 
-async fn round(stage: &Stage, gateway: &Gateway, message: &[u8], length: Duration) -> Result<Round, Failure> {
+/// Listeners beside those that every measurement has: one where the sender is free, and one where the header's From and
+/// Sender are judged as well.
+fn listeners(unbound: SocketAddr, author: SocketAddr) -> String {
+    [("unbound", unbound, "sender = \"any\""), ("author", author, "from_header = \"own-address\"")]
+        .map(|(name, address, binding)| {
+            format!(
+                r#"
+[policy.{name}]
+access = "relay"
+tls = "required"
+verify_client_certificate = true
+smtp_auth = "required"
+{binding}
+max_messages_per_connection = 1000000000
+max_connections_per_client = 1000000000
+
+[[listener]]
+name = "{name}"
+bind = ["{address}"]
+tls = "implicit"
+authentication = "card"
+default_policy = "{name}"
+"#
+            )
+        })
+        .concat()
+}
+
+async fn round(stage: &Stage, subject: &Subject<'_>, message: &[u8], length: Duration) -> Result<Round, Failure> {
     let tls = stage.client(ALICE.name)?;
     let mut submitters = Vec::new();
     for _ in 0..CONNECTIONS {
-        submitters.push(Submitter::open(gateway.implicit, &tls).await?);
+        submitters.push(Submitter::open(subject.address, &tls).await?);
     }
     let commands: Arc<[u8]> =
         format!("MAIL FROM:<{}>\r\nRCPT TO:<somebody@example.net>\r\nDATA\r\n", ALICE.email).into_bytes().into();
     let content: Arc<[u8]> = [message, b".\r\n"].concat().into();
-    let (began, cpu_before) = (Instant::now(), gateway.process.cpu_time()?);
+    let (began, cpu_before) = (Instant::now(), subject.gateway.process.cpu_time()?);
     let submitting: Vec<_> = submitters
         .into_iter()
         .map(|mut submitter| {
@@ -90,7 +131,7 @@ async fn round(stage: &Stage, gateway: &Gateway, message: &[u8], length: Duratio
         done += count;
         submitters.push(submitter);
     }
-    let (time, cpu) = (began.elapsed(), gateway.process.cpu_time()?.saturating_sub(cpu_before));
+    let (time, cpu) = (began.elapsed(), subject.gateway.process.cpu_time()?.saturating_sub(cpu_before));
     for mut submitter in submitters {
         submitter.say(b"QUIT\r\n", &[221]).await?;
     }
