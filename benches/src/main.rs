@@ -85,7 +85,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(measure(what.unwrap_or(What::All), options)) {
+    let measured = runtime.block_on(async {
+        tokio::select! {
+            measured = measure(what.unwrap_or(What::All), options) => measured,
+            // What was started is ended by whoever owns it.
+            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+        }
+    });
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
