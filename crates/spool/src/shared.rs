@@ -3,6 +3,7 @@
 use delivery::Courier;
 use protocol::Domain;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::clock::{Clock, Millis, millis};
@@ -54,6 +55,12 @@ pub struct Counters {
     pub quarantined: u64,
     /// Messages waiting now.
     pub messages: usize,
+    /// Of them, those an administrator holds.
+    pub held: usize,
+    /// Of them, those of which each recipient still to be served has been tried; held ones apart.
+    pub to_be_retried: usize,
+    /// How long ago the oldest of them was accepted; `None` when there is none.
+    pub oldest_age: Option<Duration>,
     /// Octets of them in the log.
     pub live_octets: u64,
     /// Octets of the log on disk.
@@ -82,6 +89,13 @@ impl Shared {
             notices: read(&self.counts.notices),
             quarantined: read(&self.counts.quarantined),
             messages: usage.messages,
+            held: usage.held,
+            to_be_retried: usage.deferred,
+            // An id is the microsecond of its message's arrival.
+            oldest_age: self
+                .store
+                .oldest()
+                .map(|id| Duration::from_micros(self.clock.now_micros().saturating_sub(id.raw()))),
             live_octets: usage.live_octets,
             disk_octets: usage.disk_octets,
             segments: usage.segments,

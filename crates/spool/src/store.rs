@@ -159,6 +159,11 @@ impl Store {
         self.index.usage()
     }
 
+    /// The live message that has been there longest.
+    pub(crate) fn oldest(&self) -> Option<MessageId> {
+        self.index.oldest()
+    }
+
     /// The live messages after this one, oldest first, at most so many.
     pub(crate) fn ids_after(&self, after: Option<MessageId>, count: usize) -> Vec<MessageId> {
         self.index.ids_after(after, count)

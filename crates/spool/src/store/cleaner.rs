@@ -100,7 +100,7 @@ impl Cleaner {
         let damaged = || ReadError::Damaged(format!("message {id} cannot be moved"));
         let mut accepted = Accepted::decode(&payload).ok_or_else(damaged)?;
         let state = match entry.state {
-            Some(place) => source::state(&Segment::open(&self.log, place.segment)?, id, place)?,
+            Some(at) => source::state(&Segment::open(&self.log, at.place.segment)?, id, at.place)?,
             None => None,
         };
         let jobs = self.jobs.upgrade().ok_or(SpoolError::Closed)?;

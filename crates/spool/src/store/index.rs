@@ -8,17 +8,47 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::record::Place;
+use crate::clock::Millis;
 use crate::id::MessageId;
+use crate::state::NEVER;
 
 /// Where a live message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) accepted: Place,
-    pub(crate) state: Option<Place>,
+    pub(crate) state: Option<StateAt>,
     /// The oldest segment with a piece of it.
     pub(crate) oldest: u32,
     /// What it takes up in the log.
     pub(crate) footprint: u64,
+}
+
+/// Where the newest state is, and what it says the message waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StateAt {
+    pub(crate) place: Place,
+    waits: Waits,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// Its first attempt, for some recipient.
+    First,
+    /// Another one.
+    Another,
+    /// To be released.
+    Release,
+}
+
+impl StateAt {
+    pub(crate) fn new(place: Place, due: Millis) -> Self {
+        let waits = match due {
+            0 => Waits::First,
+            NEVER => Waits::Release,
+            _ => Waits::Another,
+        };
+        Self { place, waits }
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -33,6 +63,10 @@ struct Inner {
     live: HashMap<MessageId, Entry>,
     segments: BTreeMap<u32, SegmentUse>,
     live_octets: u64,
+    held: usize,
+    deferred: usize,
+    /// Still so when it is live: ids rise.
+    oldest: Option<MessageId>,
     cleaner: SyncSender<Wake>,
 }
 
@@ -75,6 +109,16 @@ impl Inner {
         self.wake_cleaner();
     }
 
+    /// One more message in this state, or one fewer.
+    fn tally(&mut self, state: Option<StateAt>, more: bool) {
+        let counter = match state.map(|state| state.waits) {
+            Some(Waits::Another) => &mut self.deferred,
+            Some(Waits::Release) => &mut self.held,
+            Some(Waits::First) | None => return,
+        };
+        *counter = if more { counter.saturating_add(1) } else { counter.saturating_sub(1) };
+    }
+
     fn wake_cleaner(&self) {
         // Full means that it has been woken already.
         let _ = self.cleaner.try_send(Wake::Clean);
@@ -85,6 +129,8 @@ impl Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Usage {
     pub(crate) messages: usize,
+    pub(crate) held: usize,
+    pub(crate) deferred: usize,
     pub(crate) segments: usize,
     pub(crate) disk_octets: u64,
     pub(crate) live_octets: u64,
@@ -93,7 +139,8 @@ pub(crate) struct Usage {
 impl Index {
     pub(crate) fn new(cleaner: SyncSender<Wake>) -> Self {
         let (live, segments) = (HashMap::new(), BTreeMap::new());
-        Self(Arc::new(Mutex::new(Inner { live, segments, live_octets: 0, cleaner })))
+        let inner = Inner { live, segments, live_octets: 0, held: 0, deferred: 0, oldest: None, cleaner };
+        Self(Arc::new(Mutex::new(inner)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -106,15 +153,21 @@ impl Index {
         let mut inner = self.lock();
         inner.hold(entry.oldest);
         inner.live_octets = inner.live_octets.saturating_add(entry.footprint);
+        inner.tally(entry.state, true);
         if let Some(old) = inner.live.insert(id, entry) {
+            inner.tally(old.state, false);
             inner.live_octets = inner.live_octets.saturating_sub(old.footprint);
             inner.release(old.oldest);
         }
     }
 
-    pub(crate) fn set_state(&self, id: MessageId, place: Place) {
-        if let Some(entry) = self.lock().live.get_mut(&id) {
-            entry.state = Some(place);
+    /// The message's newest state, and when it is due.
+    pub(crate) fn set_state(&self, id: MessageId, place: Place, due: Millis) {
+        let (mut inner, state) = (self.lock(), Some(StateAt::new(place, due)));
+        if let Some(entry) = inner.live.get_mut(&id) {
+            let before = std::mem::replace(&mut entry.state, state);
+            inner.tally(before, false);
+            inner.tally(state, true);
         }
     }
 
@@ -122,6 +175,7 @@ impl Index {
         let mut inner = self.lock();
         if let Some(entry) = inner.live.remove(&id) {
             inner.live_octets = inner.live_octets.saturating_sub(entry.footprint);
+            inner.tally(entry.state, false);
             inner.release(entry.oldest);
         }
     }
@@ -182,10 +236,21 @@ impl Index {
         self.lock().segments.remove(&segment);
     }
 
+    /// The live message that has been there longest. All are looked at only where the one before has ended.
+    pub(crate) fn oldest(&self) -> Option<MessageId> {
+        let mut inner = self.lock();
+        if inner.oldest.is_none_or(|id| !inner.live.contains_key(&id)) {
+            inner.oldest = inner.live.keys().min().copied();
+        }
+        inner.oldest
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         let inner = self.lock();
         Usage {
             messages: inner.live.len(),
+            held: inner.held,
+            deferred: inner.deferred,
             segments: inner.segments.len(),
             disk_octets: inner.segments.values().map(|segment| segment.length).sum(),
             live_octets: inner.live_octets,

@@ -361,7 +361,7 @@ impl Recovery<'_> {
     fn state(&mut self, id: MessageId, place: Place, due: Millis) {
         if let Some(at) = self.due.get_mut(&id) {
             *at = due;
-            self.index.set_state(id, place);
+            self.index.set_state(id, place, due);
         }
     }
 

@@ -58,7 +58,7 @@ impl Loaded {
         let accepted = Accepted::decode(&payload).ok_or_else(|| damaged("its Accepted record cannot be read"))?;
         let envelope = Envelope::decode(&accepted.envelope).map_err(|error| ReadError::Damaged(error.to_string()))?;
         let recipients = envelope.recipients.len();
-        let state = match entry.state.map(|place| state(&*open(place.segment)?, id, place)).transpose()?.flatten() {
+        let state = match entry.state.map(|at| state(&*open(at.place.segment)?, id, at.place)).transpose()?.flatten() {
             None => State::fresh(recipients),
             Some(payload) => State::decode(&payload)
                 .filter(|state| state.recipients.len() == recipients)

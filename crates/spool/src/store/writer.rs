@@ -324,7 +324,7 @@ impl Writer {
                     match changed {
                         Changed::State(place, due) => {
                             contents.state(id, place, due);
-                            self.index.set_state(id, place);
+                            self.index.set_state(id, place, due);
                         }
                         Changed::Done => {
                             contents.done(id);

@@ -165,3 +165,43 @@ async fn filters_pages_and_the_summary() {
     assert_eq!((summary.messages, summary.held, summary.deferred, summary.next), (25, 0, 0, None));
     assert_eq!((summary.domains["a.example"][0], summary.domains["b.example"][0]), (25, 12));
 }
+
+#[tokio::test]
+async fn the_counters_follow_the_queue_over_restarts() {
+    let mut bench = Bench::new(patient()).await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(bench.accept(envelope("<>", &["ok@example.net"]), TEXT).await);
+    }
+    let counted = |bench: &Bench| {
+        let counters = bench.spool.counters();
+        (counters.messages, counters.to_be_retried, counters.held, counters.oldest_age.is_some())
+    };
+    assert_eq!(counted(&bench), (4, 0, 0, true));
+    // The others wait for the first, as the destination is down.
+    bench.run(courier(&[("example.net", closed_port())]));
+    bench.until(|spool| spool.counters().to_be_retried >= 1).await;
+    for &id in &ids {
+        bench.spool.order(id, Order::Hold).await.unwrap();
+    }
+    assert_eq!(counted(&bench), (4, 0, 4, true));
+    for &id in &ids[2..] {
+        bench.spool.order(id, Order::Release).await.unwrap();
+        bench.spool.order(id, Order::Retry).await.unwrap();
+    }
+    bench.until(|spool| spool.counters().held == 2).await;
+    let age = bench.spool.counters().oldest_age.unwrap();
+    bench.spool.order(ids[0], Order::Delete).await.unwrap();
+    assert!(bench.spool.counters().oldest_age.unwrap() > Duration::ZERO && age > Duration::ZERO);
+    bench.stop().await;
+    let before = counted(&bench);
+    assert_eq!((before.0, before.2), (3, 1));
+    let mut bench = bench.restart(patient()).await;
+    assert_eq!(counted(&bench), before);
+    bench.run(courier(&[("example.net", closed_port())]));
+    for &id in &ids[1..] {
+        bench.spool.order(id, Order::Delete).await.unwrap();
+    }
+    assert_eq!(counted(&bench), (0, 0, 0, false));
+    bench.stop().await;
+}
