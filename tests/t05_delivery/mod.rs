@@ -81,6 +81,25 @@ async fn verified_tls() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_maildir_on_this_machine() {
+    let world = World::new().await;
+    let mail = world.dir().canonicalize().unwrap().join("mail");
+    let gateway = world.start(&configuration(&format!("maildir = {{ path = \"{}/{{local}}\" }}\n", mail.display())));
+    send(&gateway, "alice@example.mil", &["bob@example.net"], "kept").await;
+    let line = put_off(&gateway, "the mailbox is not there");
+    assert!(!line.to_string().contains(mail.to_str().unwrap()), "{line}");
+    for folder in ["tmp", "new", "cur"] {
+        std::fs::create_dir_all(mail.join("bob").join(folder)).unwrap();
+    }
+    gateway.wait_for_log("delivered", |line| line["message"] == "delivered");
+    let files: Vec<_> = std::fs::read_dir(mail.join("bob/new")).unwrap().map(|file| file.unwrap().path()).collect();
+    let [file] = &files[..] else { panic!("{files:?}") };
+    let text = read(file);
+    assert!(text.starts_with("Return-Path: <alice@example.mil>\nDelivered-To: bob@example.net\nReceived: "), "{text}");
+    assert!(text.ends_with("\n\nThe body of kept.\n"), "{text}");
+}
+
 fn reload(gateway: &Gateway) {
     let before = gateway.log_length();
     gateway.signal("HUP");

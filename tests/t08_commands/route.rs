@@ -23,8 +23,15 @@ async fn route() {
     }
     let dns = Dns::start(&RECORDS);
     let world = World::new().await;
-    world.write("route.toml", include_str!("route/postern.toml").replace("DNS", &dns.address.to_string()));
-    let questions: [&[&str]; 11] = [
+    let folder = world.dir().canonicalize().unwrap();
+    let configuration = include_str!("route/postern.toml").replace("DNS", &dns.address.to_string());
+    world.write("route.toml", configuration.replace("DIR", folder.to_str().unwrap()));
+    std::fs::create_dir_all(folder.join("mail/bob")).unwrap();
+    let questions: [&[&str]; 15] = [
+        &["bob+lists@home.mil"],
+        &["nobody@home.mil"],
+        &["nobody@home.mil", "--json"],
+        &["\"../bob\"@home.mil"],
         &["bob@example.mil"],
         &["bob@example.mil", "--json"],
         &["bob@store.mil"],

@@ -18,6 +18,7 @@ use crate::destination::Destination;
 use crate::dkim::Signers;
 use crate::error::DeliveryError;
 use crate::login::Login;
+use crate::maildir::Maildir;
 use crate::means::Means;
 use crate::next_hops::{self, Absent, NextHop};
 use crate::origin::Origin;
@@ -50,6 +51,22 @@ pub struct Courier {
 pub(crate) struct Route {
     domains: Spanned<Vec<DomainPattern>>,
     scope: Scope,
+    pub(crate) target: Target,
+    max_connections: usize,
+    max_recipients: usize,
+    patience: Patience,
+}
+
+/// Where a route leads.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Hosts(Box<ByHosts>),
+    Maildir(Maildir),
+}
+
+/// The way to hosts.
+#[derive(Debug)]
+pub(crate) struct ByHosts {
     pub(crate) hosts: Hosts,
     /// Who this gateway is: mail that would go there has come to its end.
     pub(crate) own_names: Vec<Arc<str>>,
@@ -60,11 +77,9 @@ pub(crate) struct Route {
     pub(crate) dialect: Dialect,
     pools: Pools,
     pub(crate) tls: RouteTls,
-    max_connections: usize,
     max_recipients: usize,
     timeouts: Timeouts,
     login: Option<Login>,
-    patience: Patience,
     dkim: bool,
     /// For messages handed on while they come in; those of the spool are counted by it.
     room: Arc<Semaphore>,
@@ -112,8 +127,16 @@ impl Courier {
         let mut routes = Vec::new();
         for settings in settings {
             check(settings, &mut errors);
+            if let Some(maildir) = &settings.maildir {
+                let maildir = Maildir::new(maildir.get_ref().clone(), hostname.clone());
+                routes.push(Route::new(settings, Target::Maildir(maildir)));
+                continue;
+            }
             match (RouteTls::of_route(settings, means, policies.clone()), Login::of(settings)) {
-                (Ok(tls), Ok(login)) => routes.push(Route::new(settings, tls, login, &hostname)),
+                (Ok(tls), Ok(login)) => {
+                    let target = Target::Hosts(Box::new(ByHosts::new(settings, tls, login, &hostname)));
+                    routes.push(Route::new(settings, target));
+                }
                 (tls, login) => errors.extend([tls.err(), login.err()].into_iter().flatten()),
             }
         }
@@ -133,12 +156,10 @@ impl Courier {
         let is_for = |route: &Route| route.unmet(origin, envelope, domain).is_none();
         let at = self.routes.iter().position(is_for)?;
         let route = self.routes.get(at)?;
-        let domain = match route.hosts {
-            Hosts::Mx { .. } => domain.to_a_labels().or_else(|| Some(domain.as_str().to_ascii_lowercase())),
-            Hosts::Listed(_) if route.tls.is_by_domain() => domain.to_a_labels(),
-            Hosts::Listed(_) => None,
+        let domain = match &route.target {
+            Target::Hosts(way) => way.domain_that_counts(domain),
+            Target::Maildir(_) => None,
         };
-        let domain = domain.map(Arc::from);
         Some(Destination { route: u32::try_from(at).ok()?, domain })
     }
 
@@ -198,7 +219,8 @@ impl Courier {
         size: Option<u64>,
     ) -> Result<Relay, Cause> {
         let mut last = Cause::local(None, EnhancedCode(4, 4, 4), "there is no such route any more");
-        let Some(route) = self.get(destination) else { return Err(last) };
+        // `check` has no Maildir here.
+        let Some(Target::Hosts(route)) = self.get(destination).map(|route| &route.target) else { return Err(last) };
         let now = Instant::now();
         let deadline = now.checked_add(route.timeouts.attempt).unwrap_or(now);
         let waiting = timeout(route.timeouts.connect, route.room.clone().acquire_owned());
@@ -273,7 +295,19 @@ impl Courier {
         recipients: &[usize],
         source: &mut S,
     ) {
-        let Some(route) = self.get(destination) else { return };
+        let route = match self.get(destination).map(|route| &route.target) {
+            Some(Target::Hosts(route)) => route,
+            Some(Target::Maildir(maildir)) => {
+                for (at, recipient) in recipients.iter().enumerate() {
+                    if let Some(recipient) = envelope.recipients.get(*recipient) {
+                        let outcome = maildir.deliver(&envelope.reverse_path, &recipient.mailbox, source).await;
+                        outcomes.settle(at, outcome);
+                    }
+                }
+                return;
+            }
+            None => return,
+        };
         let now = Instant::now();
         let deadline = now.checked_add(route.timeouts.attempt).unwrap_or(now);
         let (domain, resolver) = (destination.domain.as_ref(), &*self.resolver);
@@ -319,7 +353,12 @@ fn check(settings: &RouteSettings, errors: &mut Vec<DeliveryError>) {
     if settings.domains.get_ref().is_empty() {
         errors.push(DeliveryError::NoDomains(settings.domains.span()));
     }
-    let (lmtp, span) = (settings.protocol == Dialect::Lmtp, settings.hosts.span());
+    if let Some(maildir) = &settings.maildir {
+        errors.extend(beside_maildir(settings, &maildir.span()));
+        return;
+    }
+    let lmtp = settings.protocol == Dialect::Lmtp;
+    let span = Some(settings.hosts.span()).filter(|span| !span.is_empty()).unwrap_or_else(|| settings.domains.span());
     let smtp_port = |host: &&Host| lmtp && host.port() == client::SMTP_PORT;
     match settings.hosts.get_ref() {
         Hosts::Listed(hosts) if hosts.is_empty() => errors.push(DeliveryError::NoHosts(span)),
@@ -349,13 +388,30 @@ fn check(settings: &RouteSettings, errors: &mut Vec<DeliveryError>) {
     }
 }
 
-impl Route {
+/// What says how to reach hosts, where there are none.
+fn beside_maildir(settings: &RouteSettings, span: &Range<usize>) -> Option<DeliveryError> {
+    if !settings.hosts.span().is_empty() {
+        return Some(DeliveryError::HostsAndMaildir(span.clone()));
+    }
+    let about_hosts = [
+        ("protocol", settings.protocol != Dialect::Smtp),
+        ("implicit_tls", *settings.implicit_tls.get_ref()),
+        ("source", !settings.source.get_ref().is_empty()),
+        ("hello", settings.hello.is_some()),
+        ("ca", settings.ca.is_some()),
+        ("trust", settings.trust.is_some()),
+        ("client_certificate", settings.client_certificate.is_some()),
+        ("auth", settings.auth.is_some()),
+        ("dkim", settings.dkim),
+    ];
+    let (key, _) = about_hosts.into_iter().find(|(_, is_set)| *is_set)?;
+    Some(DeliveryError::NotForMaildir { key, span: span.clone() })
+}
+
+impl ByHosts {
     fn new(settings: &RouteSettings, tls: RouteTls, login: Option<Login>, hostname: &Arc<str>) -> Self {
         let hello = settings.hello.as_ref().map_or_else(|| hostname.clone(), |hello| hello.as_str().into());
-        let size = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         Self {
-            domains: settings.domains.clone(),
-            scope: Scope::of(settings),
             tls,
             hosts: settings.hosts.get_ref().clone(),
             own_names: vec![hostname.clone(), hello.clone()],
@@ -368,22 +424,45 @@ impl Route {
                 *settings.max_messages_per_connection.get_ref(),
                 settings.max_time_per_connection,
             ),
-            max_connections: size(*settings.max_connections.get_ref()),
-            max_recipients: size(*settings.max_recipients.get_ref()),
+            max_recipients: size(&settings.max_recipients),
             timeouts: settings.timeouts.clone(),
             login,
+            dkim: settings.dkim,
+            room: Arc::new(Semaphore::new(size(&settings.max_connections).min(Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// In A-labels, where the way depends on it.
+    fn domain_that_counts(&self, domain: &Domain) -> Option<Arc<str>> {
+        let counts = match self.hosts {
+            Hosts::Mx { .. } => domain.to_a_labels().or_else(|| Some(domain.as_str().to_ascii_lowercase())),
+            Hosts::Listed(_) if self.tls.is_by_domain() => domain.to_a_labels(),
+            Hosts::Listed(_) => None,
+        };
+        counts.map(Arc::from)
+    }
+}
+
+fn size(setting: &Spanned<u32>) -> usize {
+    usize::try_from(*setting.get_ref()).unwrap_or(usize::MAX)
+}
+
+impl Route {
+    fn new(settings: &RouteSettings, target: Target) -> Self {
+        Self {
+            domains: settings.domains.clone(),
+            scope: Scope::of(settings),
+            target,
+            max_connections: size(&settings.max_connections),
+            max_recipients: size(&settings.max_recipients),
             patience: Patience {
                 retry_interval: settings.retry_interval,
                 max_retry_interval: settings.max_retry_interval,
                 give_up_after: settings.give_up_after,
             },
-            dkim: settings.dkim,
-            room: Arc::new(Semaphore::new(size(*settings.max_connections.get_ref()).min(Semaphore::MAX_PERMITS))),
         }
     }
-}
 
-impl Route {
     /// The first condition that keeps mail for a recipient of this domain out.
     pub(crate) fn unmet(&self, origin: &Origin, envelope: &Envelope, domain: &Domain) -> Option<Condition> {
         let is_meant = self.domains.get_ref().iter().any(|pattern| pattern.matches(domain));
@@ -409,7 +488,7 @@ fn limits(timeouts: &Timeouts) -> Limits {
 
 /// The message at one host.
 struct Visit<'a> {
-    route: &'a Route,
+    route: &'a ByHosts,
     hop: &'a NextHop,
     via: Via<'a>,
     pool: Arc<Pool>,

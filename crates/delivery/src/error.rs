@@ -10,8 +10,19 @@ pub enum DeliveryError {
     #[error("a route needs at least one domain; \"*\" means all")]
     NoDomains(Range<usize>),
     /// A route to nowhere.
-    #[error("a route needs at least one host")]
+    #[error("a route needs at least one host, or a maildir")]
     NoHosts(Range<usize>),
+    /// Mail goes to the one or stays in the other.
+    #[error("a route has hosts or maildir, not both")]
+    HostsAndMaildir(Range<usize>),
+    /// A setting about hosts beside `maildir`.
+    #[error("{key} is about hosts, and this route has a maildir: leave it out")]
+    NotForMaildir {
+        /// Which setting.
+        key: &'static str,
+        /// Where the Maildir stands.
+        span: Range<usize>,
+    },
     /// LMTP where SMTP belongs: RFC 2033 section 5.
     #[error("{host}: LMTP is not spoken on port 25; write the port, such as {}:24", host.address())]
     LmtpPort {
@@ -109,6 +120,8 @@ impl DeliveryError {
         match self {
             Self::NoDomains(span)
             | Self::NoHosts(span)
+            | Self::HostsAndMaildir(span)
+            | Self::NotForMaildir { span, .. }
             | Self::LmtpPort { span, .. }
             | Self::AtLeastOne { span, .. }
             | Self::UnusedCa { span, .. }

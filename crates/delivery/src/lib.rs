@@ -10,6 +10,7 @@ mod relay;
 mod next_hops;
 mod choice;
 mod pools;
+mod maildir;
 mod transaction;
 mod scope;
 mod tls;
@@ -36,11 +37,12 @@ pub use next_hops::NamedBy;
 pub use origin::Origin;
 pub use outcome::{Outcome, Taken};
 pub use outcomes::Outcomes;
-pub use outlook::{Hop, Outlook, Way};
+pub use outlook::{Hop, Outlook, To, Way};
 pub use relay::Relay;
 pub use scope::Condition;
 pub use settings::{
-    AuthSettings, ClientCertificate, DomainPattern, Hosts, ListedHost, RouteSettings, Timeouts, TlsMode,
+    AuthSettings, ClientCertificate, DomainPattern, Hosts, ListedHost, MaildirSettings, RouteSettings, Template,
+    Timeouts, TlsMode,
 };
 pub use source::{InMemory, MessageSource};
 pub use tls::Protection;

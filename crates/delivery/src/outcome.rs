@@ -19,8 +19,8 @@ pub enum Taken {
 pub enum Outcome {
     /// The next hop has taken the message and answers for it from here.
     Delivered {
-        /// Who took it.
-        host: Host,
+        /// Who took it; `None` where it has not left this machine, for a Maildir.
+        host: Option<Host>,
         /// Its words.
         reply: Reply,
         /// What it is to them.

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use client::{Cause, Dialect, Host};
 use protocol::Envelope;
 
-use crate::courier::{Courier, Route};
+use crate::courier::{ByHosts, Courier, Target};
+use crate::destination::Destination;
 use crate::next_hops::{self, NamedBy, NextHop};
 use crate::origin::Origin;
 use crate::outcome::Outcome;
@@ -28,14 +30,31 @@ pub struct Outlook {
 pub struct Way {
     /// Where it stands in the configuration file.
     pub span: Range<usize>,
-    /// Whom it names.
-    pub hosts: Hosts,
-    /// What they speak.
-    pub dialect: Dialect,
-    /// How much they must be trusted.
-    pub tls: TlsMode,
-    /// In the order in which they would be tried now; chance decides among equals. Or what becomes of mail at once.
-    pub hops: Result<Vec<Hop>, Outcome>,
+    /// Where it leads.
+    pub to: To,
+}
+
+/// Where a route leads.
+#[derive(Debug)]
+pub enum To {
+    /// To other hosts.
+    Hosts {
+        /// Whom it names.
+        hosts: Hosts,
+        /// What they speak.
+        dialect: Dialect,
+        /// How much they must be trusted.
+        tls: TlsMode,
+        /// In the order in which they would be tried now; chance decides among equals. Or what becomes of mail at once.
+        hops: Result<Vec<Hop>, Outcome>,
+    },
+    /// Into a Maildir.
+    Maildir {
+        /// Of the recipient; `None` where the address makes no name of a folder.
+        folder: Option<PathBuf>,
+        /// It is made where it is not there.
+        create: bool,
+    },
 }
 
 /// A host that would be tried.
@@ -56,31 +75,40 @@ pub struct Hop {
 impl Courier {
     /// What would become of mail for the recipient at this position of the envelope. `None` when there is none.
     pub async fn outlook(&self, origin: &Origin, envelope: &Envelope, recipient: usize) -> Option<Outlook> {
-        let domain = envelope.recipients.get(recipient)?.mailbox.domain();
+        let (at, recipient) = (recipient, envelope.recipients.get(recipient)?);
+        let domain = recipient.mailbox.domain();
         let verdicts = self.routes.iter().map(|route| (route.span(), route.unmet(origin, envelope, domain)));
         let passed_over = verdicts.map_while(|(span, unmet)| Some((span, unmet?))).collect();
-        let destination = self.destination(origin, envelope, recipient);
+        let destination = self.destination(origin, envelope, at);
         let taken = match destination.as_ref().and_then(|destination| Some((destination, self.get(destination)?))) {
             None => None,
             Some((destination, route)) => {
-                let domain = destination.domain.as_deref();
-                let hops = next_hops::resolve(&route.hosts, domain, &route.own_names, &self.resolver).await;
-                let hops = match hops {
-                    Ok(hops) => self.hops(route, domain, hops).await,
-                    Err(outcome) => Err(outcome),
+                let to = match &route.target {
+                    Target::Hosts(way) => self.to_hosts(way, destination).await,
+                    Target::Maildir(maildir) => {
+                        To::Maildir { folder: maildir.folder(&recipient.mailbox), create: maildir.settings().create }
+                    }
                 };
-                let (span, hosts, dialect, tls) = (route.span(), route.hosts.clone(), route.dialect, route.tls.mode());
-                Some(Way { span, hosts, dialect, tls, hops })
+                Some(Way { span: route.span(), to })
             }
         };
         Some(Outlook { passed_over, taken })
     }
 
-    async fn hops(&self, route: &Route, domain: Option<&str>, hops: Vec<NextHop>) -> Result<Vec<Hop>, Outcome> {
+    async fn to_hosts(&self, way: &ByHosts, destination: &Destination) -> To {
+        let domain = destination.domain.as_deref();
+        let hops = match next_hops::resolve(&way.hosts, domain, &way.own_names, &self.resolver).await {
+            Ok(hops) => self.hops(way, domain, hops).await,
+            Err(outcome) => Err(outcome),
+        };
+        To::Hosts { hosts: way.hosts.clone(), dialect: way.dialect, tls: way.tls.mode(), hops }
+    }
+
+    async fn hops(&self, way: &ByHosts, domain: Option<&str>, hops: Vec<NextHop>) -> Result<Vec<Hop>, Outcome> {
         let (mut shown, mut absent) = (Vec::new(), Vec::new());
         for hop in hops {
             let via = Via { domain, secure: hop.secure, tls_not_required: false, only_look: true };
-            let tls = route.tls.plan(&hop.host, via).await.map(|plan| plan.protection());
+            let tls = way.tls.plan(&hop.host, via).await.map(|plan| plan.protection());
             let addresses = match hop.addresses(&self.resolver).await {
                 Ok(answer) => Ok(answer.records),
                 Err(missing) => {

@@ -12,8 +12,10 @@ use serde_spanned::Spanned;
 use crate::duration;
 
 mod hosts;
+mod maildir;
 
 pub use hosts::{Hosts, ListedHost};
+pub use maildir::{MaildirSettings, Template};
 
 /// One `[[route]]`: where some mail goes, and how. The first one that matches is taken.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,7 +37,11 @@ pub struct RouteSettings {
     pub policies: Vec<Spanned<String>>,
     /// Next hops, best first: `"mx.example.org:25"`, `"192.0.2.1"`, `{ host = "[2001:db8::1]:2525", priority = 20, weight = 3 }`;
     /// or `["mx"]`, whom the DNS names for the recipient's domain.
+    #[serde(default = "no_hosts")]
     pub hosts: Spanned<Hosts>,
+    /// In place of hosts: a folder on this machine for each recipient.
+    #[serde(default)]
+    pub maildir: Option<Spanned<MaildirSettings>>,
     /// Where connections come from: an IPv4 address, an IPv6 address, or one of each.
     #[serde(default = "default_source")]
     pub source: Spanned<Vec<IpAddr>>,
@@ -103,6 +109,10 @@ pub struct ClientCertificate {
     pub certificate: PathBuf,
     /// Its key, not encrypted.
     pub key: PathBuf,
+}
+
+fn no_hosts() -> Spanned<Hosts> {
+    Spanned::new(0..0, Hosts::Listed(Vec::new()))
 }
 
 fn default_time() -> Duration {

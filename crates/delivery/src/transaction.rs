@@ -215,7 +215,7 @@ impl Transaction<'_> {
         let mut turn = 0..;
         let fate = || match (turn.next().and_then(verdict), &lost) {
             (Some(reply), _) if reply.is_positive() => {
-                Answer::Final(Outcome::Delivered { host: self.host.clone(), reply: reply.clone(), taken })
+                Answer::Final(Outcome::Delivered { host: Some(self.host.clone()), reply: reply.clone(), taken })
             }
             (Some(reply), _) => self.answer("end of DATA", reply),
             // Another host must not get what this one may have taken.

@@ -116,14 +116,17 @@ fn all_mistakes_with_their_places() {
          [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'none'\nclient_certificate = {{ certificate = 'c', key = 'k' }}\n\
          [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'may'\nclient_certificate = {{ certificate = '/nonexistent/c', key = 'k' }}\n\
          [[route]]\ndomains = ['*']\nhosts = ['mx']\ntls = 'none'\nprotocol = 'lmtp'\n\
-         [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'none'\nsource = ['192.0.2.1', '192.0.2.2']\n",
+         [[route]]\ndomains = ['*']\nhosts = ['a']\ntls = 'none'\nsource = ['192.0.2.1', '192.0.2.2']\n\
+         [[route]]\ndomains = ['*']\nhosts = ['a']\nmaildir = {{ path = '/m' }}\n\
+         [[route]]\ndomains = ['*']\ndkim = true\nmaildir = {{ path = '/n' }}\n\
+         [[route]]\ndomains = ['nowhere.example']\n",
         empty.display()
     );
     let errors = build(&toml).unwrap_err();
     let found: Vec<String> = errors.iter().map(|error| format!("{}: {error}", &toml[error.span().unwrap()])).collect();
     let expected = [
         "[]: a route needs at least one domain; \"*\" means all",
-        "[]: a route needs at least one host",
+        "[]: a route needs at least one host, or a maildir",
         "0: max_connections must be at least 1",
         "true: implicit_tls needs tls = \"require\" or \"verify\"",
         "'x.pem': ca is for tls = \"verify\" and \"mta-sts\"",
@@ -136,6 +139,9 @@ fn all_mistakes_with_their_places() {
         "cannot read /nonexistent/c: No such file or directory (os error 2); certificate and key name two PEM files",
         "['mx']: hosts = [\"mx\"] is for protocol = \"smtp\"",
         "['192.0.2.1', '192.0.2.2']: source has at most one IPv4 and one IPv6 address",
+        "{ path = '/m' }: a route has hosts or maildir, not both",
+        "{ path = '/n' }: dkim is about hosts",
+        "['nowhere.example']: a route needs at least one host, or a maildir",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {

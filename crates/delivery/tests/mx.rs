@@ -103,7 +103,7 @@ fn courier(server: SocketAddr, port: u16) -> Courier {
 async fn taken(courier: &Courier, recipient: &str) -> String {
     let outcomes = deliver(courier, &envelope(&[recipient])).await;
     match &outcomes[0] {
-        Outcome::Delivered { host, .. } => host.address(),
+        Outcome::Delivered { host: Some(host), .. } => host.address(),
         _ => lines(&outcomes).remove(0),
     }
 }

@@ -1,8 +1,9 @@
 //! `postern route`: the way that mail for a recipient would take, and why.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use delivery::{Cause, Dialect, Hop, Hosts, NamedBy, Origin, Outcome, Outlook, Protection, TlsMode, Way};
+use delivery::{Cause, Dialect, Hop, Hosts, NamedBy, Origin, Outcome, Outlook, Protection, TlsMode, To, Way};
 use protocol::{Body, Envelope, ForwardPath, Recipient, ReversePath};
 use serde_json::{Value, json};
 
@@ -114,21 +115,15 @@ impl Told<'_> {
             return println!("no route is for {}: it would come back to the sender (5.4.4)", self.recipient);
         };
         println!("{} takes {}", self.recipient, self.route(self.outlook.passed_over.len(), &taken.span));
-        println!("  hosts     {}", hosts(&taken.hosts));
-        println!("  protocol  {}", dialect(taken.dialect));
-        println!("  tls       {}\n", taken.tls);
-        match &taken.hops {
-            Ok(hops) => {
-                let mut rows = table();
-                rows.set_header(["next hop", "named by", "addresses", "tls"]);
-                for hop in hops {
-                    rows.add_row([hop.host.to_string(), named_by(hop), addresses(hop), tls(taken.tls, hop)]);
-                }
-                println!("{rows}");
+        match &taken.to {
+            To::Hosts { hosts, dialect, tls, hops } => {
+                println!("  hosts     {}", listed(hosts));
+                println!("  protocol  {}", spoken(*dialect));
+                println!("  tls       {tls}\n");
+                print_hops(*tls, hops);
             }
-            Err(Outcome::Deferred(cause)) => println!("it would wait: {} {cause}", cause.status()),
-            Err(Outcome::Failed(cause)) => println!("it would come back to the sender: {} {cause}", cause.status()),
-            Err(Outcome::Delivered { .. }) => {}
+            To::Maildir { folder: Some(folder), create } => println!("  maildir   {}", put(folder, *create)),
+            To::Maildir { folder: None, .. } => println!("it would come back to the sender: {NO_NAME}"),
         }
     }
 
@@ -138,38 +133,78 @@ impl Told<'_> {
             .map(|(number, (span, unmet))| json!({ "route": number, "line": self.place.line(span), "unmet": unmet.key() }))
             .collect();
         let taken = self.outlook.taken.as_ref().map(|taken| {
+            let to = match &taken.to {
+                To::Hosts { hosts, dialect, tls, hops } => json!({
+                    "hosts": listed(hosts),
+                    "protocol": spoken(*dialect),
+                    "tls": tls.to_string(),
+                    "next_hops": hops.as_ref().ok().map(|hops| hops.iter().map(hop_json).collect::<Vec<_>>()),
+                    "outcome": hops.as_ref().err().map(outcome_json),
+                }),
+                To::Maildir { folder, create } => json!({
+                    "maildir": folder, "is_there": folder.as_ref().map(|folder| folder.is_dir()), "create": create,
+                }),
+            };
             json!({
                 "route": self.outlook.passed_over.len() + 1,
                 "line": self.place.line(&taken.span),
-                "hosts": hosts(&taken.hosts),
-                "protocol": dialect(taken.dialect),
-                "tls": taken.tls.to_string(),
-                "next_hops": taken.hops.as_ref().ok().map(|hops| hops.iter().map(hop_json).collect::<Vec<_>>()),
-                "outcome": taken.hops.as_ref().err().map(outcome_json),
+                "to": to,
             })
         });
         json!({ "recipient": self.recipient, "passed_over": passed, "taken": taken })
     }
 
     fn exit(&self) -> ExitCode {
-        match &self.outlook.taken {
-            Some(Way { hops: Ok(hops), .. }) if hops.iter().any(|hop| hop.addresses.is_ok() && hop.tls.is_ok()) => {
+        let Some(Way { to, .. }) = &self.outlook.taken else { return ExitCode::from(2) };
+        let waits = ExitCode::from(3);
+        match to {
+            To::Hosts { hops: Ok(hops), .. } if hops.iter().any(|hop| hop.addresses.is_ok() && hop.tls.is_ok()) => {
                 ExitCode::SUCCESS
             }
-            Some(Way { hops: Ok(_) | Err(Outcome::Deferred(_)), .. }) => ExitCode::from(3),
-            _ => ExitCode::from(2),
+            To::Hosts { hops: Ok(_) | Err(Outcome::Deferred(_)), .. } => waits,
+            To::Maildir { folder: Some(folder), create } if *create || folder.is_dir() => ExitCode::SUCCESS,
+            To::Maildir { folder: Some(_), .. } => waits,
+            To::Hosts { .. } | To::Maildir { folder: None, .. } => ExitCode::from(2),
         }
     }
 }
 
-fn hosts(hosts: &Hosts) -> String {
+/// As the delivery would say.
+const NO_NAME: &str = "5.1.3 no mailbox here can have this name";
+
+fn put(folder: &Path, create: bool) -> String {
+    let state = match (folder.is_dir(), create) {
+        (true, _) => "",
+        (false, true) => " (made with the first message)",
+        (false, false) => " (not there: it would wait)",
+    };
+    format!("{}{state}", folder.display())
+}
+
+fn print_hops(mode: TlsMode, hops: &Result<Vec<Hop>, Outcome>) {
+    match hops {
+        Ok(hops) => {
+            let mut rows = table();
+            rows.set_header(["next hop", "named by", "addresses", "tls"]);
+            for hop in hops {
+                rows.add_row([hop.host.to_string(), named_by(hop), addresses(hop), tls(mode, hop)]);
+            }
+            println!("{rows}");
+        }
+        Err(Outcome::Deferred(cause)) => println!("it would wait: {} {cause}", cause.status()),
+        Err(Outcome::Failed(cause)) => println!("it would come back to the sender: {} {cause}", cause.status()),
+        Err(Outcome::Delivered { .. }) => {}
+    }
+}
+
+fn listed(hosts: &Hosts) -> String {
     match hosts {
         Hosts::Listed(listed) => listed.iter().map(|listed| listed.host.to_string()).collect::<Vec<_>>().join(", "),
         Hosts::Mx { port } => format!("the mail exchanges of the domain, port {port}"),
     }
 }
 
-fn dialect(dialect: Dialect) -> &'static str {
+fn spoken(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Smtp => "smtp",
         Dialect::Lmtp => "lmtp",

@@ -82,8 +82,9 @@ impl Record<'_> {
                     state.status = Status::Delivered;
                     state.last = None;
                     count(&shared.counts.delivered, 1);
-                    told.extend(self.success(at, recipient, host, reply, *taken));
-                    self.log(recipient, &format!("{host}: {reply}"), "delivered", None);
+                    told.extend(self.success(at, recipient, host.as_ref(), reply, *taken));
+                    let who = host.as_ref().map(|host| format!("{host}: ")).unwrap_or_default();
+                    self.log(recipient, &format!("{who}{reply}"), "delivered", None);
                 }
                 Outcome::Deferred(cause) if !too_old => {
                     let wait = self.patience.backoff(state.attempts);
@@ -115,7 +116,15 @@ impl Record<'_> {
     }
 
     /// What there is to tell of who has been served.
-    fn success(&self, at: usize, recipient: &Recipient, host: &Host, reply: &Reply, taken: Taken) -> Option<Told> {
+    /// `host` as the outcome has it.
+    fn success(
+        &self,
+        at: usize,
+        recipient: &Recipient,
+        host: Option<&Host>,
+        reply: &Reply,
+        taken: Taken,
+    ) -> Option<Told> {
         let action = match taken {
             Taken::Delivered => Action::Delivered,
             Taken::Relayed => Action::Relayed,
@@ -123,7 +132,7 @@ impl Record<'_> {
             Taken::RelayedWithDsn => return None,
         };
         let status = reply.enhanced().unwrap_or(EnhancedCode(2, 0, 0));
-        let (host, text) = (host.address(), reply.to_string());
+        let (host, text) = (host.map(Host::address).unwrap_or_default(), reply.to_string());
         let note = Note { status, host, reply: text.clone(), text };
         is_told(&self.shared.settings, &self.content.envelope, recipient, action).then_some(Told { at, action, note })
     }

@@ -63,6 +63,11 @@ impl Dovecot {
         self.folder.path().join("run/auth-postfix")
     }
 
+    /// With a folder for each user.
+    pub fn mail_folder(&self) -> PathBuf {
+        self.folder.path().join("mail")
+    }
+
     /// The texts in somebody's Maildir.
     pub fn mail(&self, user: &str) -> Vec<String> {
         let new = self.folder.path().join(format!("mail/{user}/Maildir/new"));

@@ -72,6 +72,12 @@ impl Assembly<'_> {
                 );
                 self.problems.push(problem.mend("write mode = \"queued\", or hosts that speak SMTP"));
             }
+            // What a Maildir holds is answered for by the gateway, which keeps nothing there.
+            if let Some(maildir) = route.maildir.as_ref().filter(|_| settings.relay.mode == RelayMode::Inline) {
+                let message = "maildir and [relay] mode = \"inline\" do not go together";
+                let problem = Problem::error(self.place.at(Some(maildir.span())), "route.maildir", message);
+                self.problems.push(problem.mend("write mode = \"queued\", or hosts that speak SMTP"));
+            }
             if let Some(trust) = &route.trust
                 && self.look_up(trusts, "route.trust", trust).is_none()
             {
@@ -96,7 +102,11 @@ impl Assembly<'_> {
         }
         match Courier::new(routes, &means?) {
             Ok(courier) => Some(courier),
-            Err(errors) => {
+            Err(mut errors) => {
+                // A Maildir that was struck is not missing.
+                if self.struck.iter().any(|struck| struck.starts_with("route.maildir")) {
+                    errors.retain(|error| !matches!(error, DeliveryError::NoHosts(_)));
+                }
                 self.route_problems("route", &errors);
                 None
             }
