@@ -104,7 +104,7 @@ impl Assembly<'_> {
             Ok(courier) => Some(courier),
             Err(mut errors) => {
                 // A Maildir that was struck is not missing.
-                if self.struck.iter().any(|struck| struck.starts_with("route.maildir")) {
+                if self.struck.iter().any(|struck| struck.starts_with("route") && struck.contains(".maildir")) {
                     errors.retain(|error| !matches!(error, DeliveryError::NoHosts(_)));
                 }
                 self.route_problems("route", &errors);
