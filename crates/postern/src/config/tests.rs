@@ -68,6 +68,7 @@ fn its_commented_settings_exist_and_are_the_defaults() {
     let examples = [
         "#client_certificate",
         "#hello = ",
+        "#maildir = ",
         "#identity_key = ",
         "#auth = ",
         "#[dkim.",
