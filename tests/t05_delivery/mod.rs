@@ -1,5 +1,7 @@
 //! To the next hop: a real Postfix, with and without TLS, in good and in bad temper; and back to the sender.
 
+mod tls_reports;
+
 use std::path::Path;
 
 use demo::{Client, Security, Template};

@@ -1,8 +1,10 @@
 //! Why a server did not do what it was asked for.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use protocol::{EnhancedCode, Reply};
+use tokio::net::TcpStream;
 
 use crate::host::Host;
 use crate::tls_failure::TlsFailure;
@@ -18,6 +20,25 @@ pub struct Cause {
     pub unreachable: bool,
     /// What was wrong about TLS, where that is what it was.
     pub tls: Option<TlsFailure>,
+    /// Between whom, where there was a connection; for reports about TLS.
+    pub ends: Option<Box<Ends>>,
+}
+
+/// The addresses of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// This side's.
+    pub local: IpAddr,
+    /// The server's.
+    pub peer: IpAddr,
+}
+
+impl Ends {
+    /// Of a connection; `None` when it is closed already.
+    pub(crate) fn of(stream: &TcpStream) -> Option<Box<Self>> {
+        let (local, peer) = (stream.local_addr().ok()?.ip(), stream.peer_addr().ok()?.ip());
+        Some(Box::new(Self { local, peer }))
+    }
 }
 
 /// Who said no.
@@ -43,7 +64,13 @@ impl Cause {
     /// Something that happened on this side, or on the way.
     #[must_use]
     pub fn local(host: Option<&Host>, status: EnhancedCode, text: impl Into<String>) -> Self {
-        Self { host: host.cloned(), what: What::Local { status, text: text.into() }, unreachable: false, tls: None }
+        Self {
+            host: host.cloned(),
+            what: What::Local { status, text: text.into() },
+            unreachable: false,
+            tls: None,
+            ends: None,
+        }
     }
 
     /// A next hop that cannot be trusted with the message: RFC 3463 section 3.8, security features not supported and
@@ -60,7 +87,13 @@ impl Cause {
     /// The next hop's answer to a command.
     #[must_use]
     pub fn reply_to(command: &'static str, host: &Host, reply: Reply) -> Self {
-        Self { host: Some(host.clone()), what: What::Reply { command, reply }, unreachable: false, tls: None }
+        Self {
+            host: Some(host.clone()),
+            what: What::Reply { command, reply },
+            unreachable: false,
+            tls: None,
+            ends: None,
+        }
     }
 
     /// The status code for notices (RFC 3464 section 2.3.4): the next hop's own, or the general one of its class.

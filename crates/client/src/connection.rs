@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::cause::Cause;
+use crate::cause::{Cause, Ends};
 use crate::dial::{Addresses, Source, dial};
 use crate::host::Host;
 use crate::tls::Tls;
@@ -88,6 +88,8 @@ pub struct Connection {
     pub certificates: Vec<CertificateDer<'static>>,
     /// The server is known to be the right one: who has judged its certificate says so.
     pub verified: bool,
+    /// Why there is no TLS, where it may be done without.
+    pub downgraded: Option<Box<Cause>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -160,7 +162,8 @@ impl Opener {
                 // RFC 7435: opportunistic security falls back rather than fails.
                 Err(Refused::Handshake(cause)) => {
                     tracing::info!(host = %self.host, %cause, "TLS does not work with this host; going on in clear text");
-                    self.open_clear(deadline).await
+                    let downgraded = Some(Box::new(cause));
+                    self.open_clear(deadline).await.map(|connection| Connection { downgraded, ..connection })
                 }
                 opened => opened,
             },
@@ -189,6 +192,7 @@ impl Opener {
             kept: false,
             certificates,
             verified: false,
+            downgraded: None,
         }
     }
 
@@ -203,14 +207,16 @@ impl Opener {
         self.greeting(&mut wire).await?;
         let extensions = self.hello(&mut wire).await?;
         let clear = |wire: Wire<TcpStream>, extensions, why: &str| {
+            let ends = Ends::of(wire.tcp());
+            let cause = Cause { ends, ..Cause::tls(Some(&self.host), TlsFailure::StarttlsNotSupported, why) };
             let connection = self.connection(wire.erased(), extensions, Vec::new());
             if must {
                 // RFC 5321 section 4.1.1.10: the session ends with QUIT. Nobody waits for the answer.
                 tokio::spawn(connection.quit());
                 tracing::warn!(host = %self.host, why, "nothing was sent in clear text; somebody on the way may have removed the offer of TLS");
-                return Err(Refused::Other(Cause::tls(Some(&self.host), TlsFailure::StarttlsNotSupported, why)));
+                return Err(Refused::Other(cause));
             }
-            Ok(connection)
+            Ok(Connection { downgraded: Some(Box::new(cause)), ..connection })
         };
         if !extensions.starttls {
             return clear(wire, extensions, "it does not offer STARTTLS, and TLS is required");
@@ -247,7 +253,9 @@ impl Opener {
         deadline: Instant,
     ) -> Result<TlsStream<TcpStream>, Refused> {
         let until = Instant::now().checked_add(self.limits.handshake).map_or(deadline, |end| end.min(deadline));
-        let refused = |failure, text: String| Refused::Handshake(Cause::tls(Some(&self.host), failure, text));
+        let ends = Ends::of(&stream);
+        let refused =
+            |failure, text: String| Refused::Handshake(Cause { ends, ..Cause::tls(Some(&self.host), failure, text) });
         match timeout_at(until, connector.connect(self.host.name().clone(), stream)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {

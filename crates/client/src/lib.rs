@@ -15,7 +15,7 @@ mod tls_failure;
 mod server_url;
 mod host;
 
-pub use cause::{Cause, What};
+pub use cause::{Cause, Ends, What};
 pub use connection::{Connection, Dialect, Limits, Opener, status_of};
 pub use dial::{Addresses, Source};
 pub use error::SetupError;

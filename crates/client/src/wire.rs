@@ -67,6 +67,10 @@ impl<S: Octets> Wire<S> {
 }
 
 impl Wire<TcpStream> {
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        &self.stream
+    }
+
     pub(crate) fn erased(self) -> Wire {
         Wire { deadline: self.deadline, parser: self.parser, stream: self.stream }
     }

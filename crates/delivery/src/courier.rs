@@ -32,6 +32,7 @@ use crate::source::{MessageSource, Prefixed};
 use crate::tls::sts::Policies;
 use crate::tls::{self, Plan, RouteTls, Via};
 use crate::tls_required;
+use crate::tls_tally::{Applied, Failed, TlsTally};
 use crate::transaction::{After, Answer, Transacted, Transaction, unreadable};
 
 /// How often policies are looked at, to renew those that are old.
@@ -44,6 +45,7 @@ pub struct Courier {
     pub(crate) resolver: Arc<Resolver>,
     signers: Arc<Signers>,
     counts: Arc<Counts>,
+    tally: Option<Arc<TlsTally>>,
     policies: Option<Policies>,
 }
 
@@ -143,10 +145,16 @@ impl Courier {
         if errors.is_empty() {
             let resolver = means.resolver.clone().unwrap_or_else(|| Arc::new(Resolver::alone()));
             let signers = Arc::clone(&means.signers);
-            Ok(Self { routes: routes.into(), resolver, signers, counts: Arc::default(), policies })
+            Ok(Self { routes: routes.into(), resolver, signers, counts: Arc::default(), tally: None, policies })
         } else {
             Err(errors)
         }
+    }
+
+    /// Counts TLS sessions for reports to the domains that they are for (RFC 8460): those whose TLS is by DANE or MTA-STS.
+    #[must_use]
+    pub fn counting(self, tally: Option<Arc<TlsTally>>) -> Self {
+        Self { tally, ..self }
     }
 
     /// Where a message goes for the recipient at this position of the envelope: along the first route that is for both.
@@ -240,8 +248,10 @@ impl Courier {
         for hop in &hops {
             let pool = route.pools.of(&hop.host, domain);
             let counts = &self.counts;
+            let tally = self.tally.as_deref();
+            let pool_of = pool.clone();
             let visit =
-                Visit { route, hop, via, pool: pool.clone(), resolver, counts, deadline, envelope, recipients: &[] };
+                Visit { route, hop, via, pool: pool_of, resolver, counts, tally, deadline, envelope, recipients: &[] };
             loop {
                 let connection = match visit.connect().await {
                     Ok(connection) => connection,
@@ -340,7 +350,8 @@ impl Courier {
                 break;
             }
             let pool = route.pools.of(&hop.host, domain);
-            let visit = Visit { route, hop, via, pool, resolver, counts: &self.counts, deadline, envelope, recipients };
+            let (counts, tally) = (&*self.counts, self.tally.as_deref());
+            let visit = Visit { route, hop, via, pool, resolver, counts, tally, deadline, envelope, recipients };
             absent.extend(visit.run(&mut source, outcomes).await);
         }
         if let Some(cause) = absent.last().filter(|_| absent.len() == hops.len()) {
@@ -494,6 +505,7 @@ struct Visit<'a> {
     pool: Arc<Pool>,
     resolver: &'a Resolver,
     counts: &'a Counts,
+    tally: Option<&'a TlsTally>,
     deadline: Instant,
     envelope: &'a Envelope,
     recipients: &'a [usize],
@@ -567,13 +579,16 @@ impl Visit<'_> {
 
     async fn connect(&self) -> Result<Connection, NotConnected> {
         let host = &self.hop.host;
-        let plan = self.route.tls.plan(host, Via { secure: self.hop.secure, ..self.via }).await?;
+        let (plan, applied) = self.route.tls.plan(host, Via { secure: self.hop.secure, ..self.via }).await;
+        let plan = plan.inspect_err(|cause| self.tally(applied.as_ref(), Err(cause)))?;
         if let Some(mut connection) = self.pool.take().filter(|connection| plan.is_met_by(connection)) {
             connection.set_deadline(self.deadline);
             return Ok(connection);
         }
         let found = self.hop.addresses(self.resolver).await?;
-        let connection = match self.open(&plan, &found.records).await {
+        let opened = self.open(&plan, &found.records).await;
+        self.tally(applied.as_ref(), opened.as_ref());
+        let connection = match opened {
             Err(cause) if plan.only_tests && cause.tls.is_some() => {
                 tracing::warn!(%host, %cause, "TLS as the policy (testing) has it fails; going on without");
                 self.open(&self.route.tls.opportunistic()?, &found.records).await?
@@ -582,6 +597,20 @@ impl Visit<'_> {
         };
         self.counts.connections.fetch_add(1, Ordering::Relaxed);
         Ok(connection)
+    }
+
+    /// A session, for the recipient's side: RFC 8460 section 4.
+    fn tally(&self, applied: Option<&Applied>, opened: Result<&Connection, &Cause>) {
+        let (Some(tally), Some(applied), Some(domain)) = (self.tally, applied, self.via.domain) else { return };
+        let cause = match opened {
+            Ok(connection) => connection.downgraded.as_deref(),
+            // Whoever cannot be reached says nothing about TLS.
+            Err(cause) if cause.tls.is_none() => return,
+            Err(cause) => Some(cause),
+        };
+        let failure = cause.and_then(|cause| cause.tls).or(applied.shortcoming);
+        let failed = failure.map(|failure| Failed { failure, ends: cause.and_then(|cause| cause.ends.as_deref()) });
+        tally.count(domain, applied, &self.hop.host.address(), failed);
     }
 
     async fn open(&self, plan: &Plan, addresses: &[IpAddr]) -> Result<Connection, Cause> {

@@ -16,6 +16,7 @@ mod scope;
 mod tls;
 mod login;
 mod tls_required;
+mod tls_tally;
 mod means;
 mod dkim;
 mod error;
@@ -46,3 +47,4 @@ pub use settings::{
 };
 pub use source::{InMemory, MessageSource};
 pub use tls::Protection;
+pub use tls_tally::{AppliedPolicy, FailureDetails, PolicyType, Sessions, Summary, TlsDays, TlsTally};

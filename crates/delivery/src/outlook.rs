@@ -108,7 +108,7 @@ impl Courier {
         let (mut shown, mut absent) = (Vec::new(), Vec::new());
         for hop in hops {
             let via = Via { domain, secure: hop.secure, tls_not_required: false, only_look: true };
-            let tls = way.tls.plan(&hop.host, via).await.map(|plan| plan.protection());
+            let tls = way.tls.plan(&hop.host, via).await.0.map(|plan| plan.protection());
             let addresses = match hop.addresses(&self.resolver).await {
                 Ok(answer) => Ok(answer.records),
                 Err(missing) => {

@@ -18,9 +18,10 @@ use crate::error::DeliveryError;
 use crate::means::Means;
 use crate::settings::{RouteSettings, TlsMode};
 use crate::tls::shown::{Anybody, Judge, Shown};
-use crate::tls::sts::Policies;
-use crate::tls::sts_policy::PolicyMode;
+use crate::tls::sts::{Found, Policies};
+use crate::tls::sts_policy::{Policy, PolicyMode};
 use crate::tls::trusted::Authorities;
+use crate::tls_tally::{Applied, AppliedPolicy, PolicyType};
 
 /// What connections of a route do about TLS.
 #[derive(Debug)]
@@ -154,29 +155,23 @@ impl RouteTls {
         matches!(self.mode, Mode::MtaSts(..) | Mode::Dane(_))
     }
 
-    /// For one connection.
-    ///
-    /// # Errors
-    /// When there must be none, for now.
-    pub(crate) async fn plan(&self, host: &Host, via: Via<'_>) -> Result<Plan, Cause> {
+    /// For one connection. What it is counted under comes along, where it is by what the recipient's side publishes.
+    pub(crate) async fn plan(&self, host: &Host, via: Via<'_>) -> (Result<Plan, Cause>, Option<Applied>) {
         if via.tls_not_required && self.is_of_recipients() {
-            return self.opportunistic();
+            return (self.opportunistic(), None);
         }
-        match &self.mode {
+        let plan = match &self.mode {
             Mode::None => Ok(Plan { tls: Tls::Never, authorities: None, verifies: false, only_tests: false }),
             Mode::May => self.opportunistic(),
             Mode::Require => self.encrypted(),
             // RFC 8689 section 4.2.1: a host that anybody could have named may be another one than is meant.
-            Mode::Verify(authorities) => Ok(Plan { verifies: via.secure, ..self.vouched(authorities)? }),
-            // RFC 7672 section 2.2.1: with it, whoever can name the host could as well be it.
-            Mode::Dane(_) if !via.secure => self.opportunistic(),
-            Mode::Dane(resolver) => match dane::records(resolver, host, via.domain).await? {
-                dane::Records::Nothing => self.opportunistic(),
-                dane::Records::Unusable => self.encrypted(),
-                dane::Records::Usable(associations) => Ok(Plan { verifies: true, ..self.must(associations)? }),
-            },
-            Mode::MtaSts(authorities, policies) => self.by_policy(authorities, policies, host, via).await,
-        }
+            Mode::Verify(authorities) => self.vouched(authorities).map(|plan| Plan { verifies: via.secure, ..plan }),
+            Mode::Dane(resolver) => return self.by_records(resolver, host, via).await,
+            Mode::MtaSts(authorities, policies) => {
+                return self.by_policy(authorities, policies, host, via).await;
+            }
+        };
+        (plan, None)
     }
 
     /// For somebody who goes on where the plan `only_tests`.
@@ -199,6 +194,37 @@ impl RouteTls {
         Ok(Plan { authorities: Some(authorities.clone()), verifies: true, ..plan })
     }
 
+    /// RFC 7672 section 2.2.
+    async fn by_records(
+        &self,
+        resolver: &Resolver,
+        host: &Host,
+        via: Via<'_>,
+    ) -> (Result<Plan, Cause>, Option<Applied>) {
+        // Section 2.2.1: by a name that is not signed, whoever can name the host could as well be it.
+        let found = match via.secure {
+            true => dane::records(resolver, host, via.domain).await,
+            false => Ok(dane::Found::nothing()),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(cause) => return (Err(cause), Some(Applied::by_records(via.domain.unwrap_or_default(), Vec::new()))),
+        };
+        let applied = match found.base {
+            Some(base) => Applied::by_records(&base, found.shown),
+            None => Applied::nothing(via.domain.unwrap_or_default()),
+        };
+        match found.records {
+            dane::Records::Nothing => (self.opportunistic(), Some(applied)),
+            dane::Records::Unusable => {
+                (self.encrypted(), Some(Applied { shortcoming: Some(TlsFailure::TlsaInvalid), ..applied }))
+            }
+            dane::Records::Usable(associations) => {
+                (self.must(associations).map(|plan| Plan { verifies: true, ..plan }), Some(applied))
+            }
+        }
+    }
+
     /// RFC 8461 section 5.
     async fn by_policy(
         &self,
@@ -206,24 +232,61 @@ impl RouteTls {
         policies: &Policies,
         host: &Host,
         via: Via<'_>,
-    ) -> Result<Plan, Cause> {
-        let Some(domain) = via.domain else { return self.opportunistic() };
-        let found = if via.only_look { policies.look(domain).await } else { policies.of(domain).await };
-        let Some(policy) = found.policy else { return self.opportunistic() };
+    ) -> (Result<Plan, Cause>, Option<Applied>) {
+        let Some(domain) = via.domain else { return (self.opportunistic(), None) };
+        let Found { policy, failure } =
+            if via.only_look { policies.look(domain).await } else { policies.of(domain).await };
+        let applied = Applied::by_policy(domain, policy.as_ref(), failure);
+        let Some(policy) = policy else { return (self.opportunistic(), Some(applied)) };
         let listed = policy.lists(&host.address());
-        match policy.mode {
+        let plan = match policy.mode {
             PolicyMode::None => self.opportunistic(),
             PolicyMode::Enforce if listed => self.vouched(authorities),
             PolicyMode::Enforce => {
                 let text = format!("the MTA-STS policy of {domain} does not list it");
                 Err(Cause { unreachable: true, ..Cause::tls(Some(host), TlsFailure::ValidationFailure, text) })
             }
-            PolicyMode::Testing if listed => Ok(Plan { only_tests: true, ..self.vouched(authorities)? }),
+            PolicyMode::Testing if listed => self.vouched(authorities).map(|plan| Plan { only_tests: true, ..plan }),
             PolicyMode::Testing => {
                 tracing::warn!(%host, domain, "the MTA-STS policy (testing) does not list the host");
-                self.opportunistic()
+                let applied = Applied { shortcoming: Some(TlsFailure::ValidationFailure), ..applied };
+                return (self.opportunistic(), Some(applied));
             }
-        }
+        };
+        (plan, Some(applied))
+    }
+}
+
+impl Applied {
+    /// RFC 8460 section 4.4: `policy-type`.
+    fn of(policy_type: PolicyType, domain: &str, policy_string: Vec<String>) -> Self {
+        let policy_domain = domain.to_owned();
+        let policy = AppliedPolicy { policy_type, policy_string, policy_domain, mx_host: Vec::new() };
+        Self { policy, shortcoming: None }
+    }
+
+    fn nothing(domain: &str) -> Self {
+        Self::of(PolicyType::NoPolicyFound, domain, Vec::new())
+    }
+
+    fn by_records(base: &str, records: Vec<String>) -> Self {
+        Self::of(PolicyType::Tlsa, base, records)
+    }
+
+    fn by_policy(domain: &str, policy: Option<&Policy>, shortcoming: Option<TlsFailure>) -> Self {
+        let applied = match policy {
+            // RFC 8461 section 5: as if it had none.
+            Some(policy) if policy.mode == PolicyMode::None => Self::nothing(domain),
+            Some(policy) => {
+                let lines = policy.to_text().lines().map(str::to_owned).collect();
+                let applied = Self::of(PolicyType::Sts, domain, lines);
+                Self { policy: AppliedPolicy { mx_host: policy.mx.clone(), ..applied.policy }, ..applied }
+            }
+            // There is one, and nobody knows it.
+            None if shortcoming.is_some() => Self::of(PolicyType::Sts, domain, Vec::new()),
+            None => Self::nothing(domain),
+        };
+        Self { shortcoming, ..applied }
     }
 }
 

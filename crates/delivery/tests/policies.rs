@@ -14,7 +14,7 @@ use std::sync::Arc;
 use demo::{AltName, Ca, Issued, Template};
 use peers::tls_server::TlsServer;
 use peers::{deliver, envelope, line, means, settings};
-use postern_delivery::{Courier, Means};
+use postern_delivery::{Courier, Means, Sessions, TlsTally};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use zones::{PROGRAMS, Signed, Zone, Zones};
@@ -48,6 +48,29 @@ fn key(issued: &Issued) -> String {
 async fn outcome(toml: &str, means: &Means, to: &str) -> String {
     let courier = Courier::new(&[settings(toml)], means).unwrap();
     line(&deliver(&courier, &envelope(&[to])).await[0])
+}
+
+/// What is counted of a message to a mailbox: policies, sessions that succeeded and failed, and with what.
+async fn tallied(toml: &str, means: &Means, to: &str) -> String {
+    let tally = Arc::new(TlsTally::default());
+    let courier = Courier::new(&[settings(toml)], means).unwrap().counting(Some(Arc::clone(&tally)));
+    deliver(&courier, &envelope(&[to])).await;
+    let mut rows = Vec::new();
+    for (domain, sessions) in tally.snapshot().into_values().flatten() {
+        assert_eq!(domain, to.split_once('@').unwrap().1);
+        for Sessions { policy, summary, failure_details } in sessions {
+            let (well, failed) = (summary.total_successful_session_count, summary.total_failure_session_count);
+            let failures = failure_details.iter().map(|details| {
+                let ends = [details.sending_mta_ip, details.receiving_ip];
+                let there = if ends.iter().all(Option::is_some) { "" } else { " (no connection)" };
+                format!(" {}*{}{there}", details.failed_session_count, details.result_type)
+            });
+            let failures: String = failures.collect();
+            let (kind, of) = (policy.policy_type.as_str(), policy.policy_domain);
+            rows.push(format!("{kind} {of} [{}] {well}+{failed}{failures}", policy.policy_string.join(" | ")));
+        }
+    }
+    rows.join("; ")
 }
 
 /// Zones, servers and what is to become of a message there.
@@ -129,6 +152,23 @@ async fn dane_over_signed_zones() {
     ] {
         let found = outcome(&format!("hosts = ['mx:{port}']\ntls = 'dane'"), &means, &format!("bob@{domain}")).await;
         assert!(found.starts_with(expected), "MX of {domain}, {port}: {found}");
+    }
+    // What is reported of it: RFC 8460.
+    let (own_key, other_key) = (format!("3 1 1 {right}"), format!("3 1 1 {wrong}"));
+    for (domain, port, expected) in [
+        ("signed", port, format!("tlsa right.signed [{own_key}] 1+0")),
+        ("signed", clear, format!("tlsa right.signed [{own_key}] 0+1 1*starttls-not-supported")),
+        ("bad.signed", port, format!("tlsa wrong.signed [{other_key}] 0+1 1*certificate-not-trusted")),
+        ("plain", port, "no-policy-found plain [] 1+0".to_owned()),
+        ("plain", clear, "no-policy-found plain [] 0+1 1*starttls-not-supported".to_owned()),
+        ("odd.signed", port, format!("tlsa odd.signed [1 1 1 {wrong}] 0+1 1*tlsa-invalid (no connection)")),
+        ("wrong.forged", port, "tlsa wrong.forged [] 0+1 1*dnssec-invalid (no connection)".to_owned()),
+    ] {
+        let toml = format!("hosts = ['mx:{port}']\ntls = 'dane'");
+        assert_eq!(tallied(&toml, &means, &format!("bob@{domain}")).await, expected, "{domain}:{port}");
+        // Where the administrator says what is needed, nobody else is told.
+        let toml = format!("hosts = ['mx:{port}']\ntls = 'may'");
+        assert_eq!(tallied(&toml, &means, &format!("bob@{domain}")).await, "", "{domain}:{port}");
     }
     // The sender does not want it held up: RFC 8689 section 5.
     let courier =
@@ -232,6 +272,21 @@ async fn mta_sts_policies_found_kept_and_obeyed() {
             assert!(found.starts_with(expected), "{mode} {host}:{port}: {found}");
         }
         assert!(std::fs::read_to_string(kept.join("plain")).unwrap().contains(&format!("mode: {mode}")));
+        let policy = match mode {
+            "none" => "no-policy-found plain []".to_owned(),
+            mode => format!("sts plain [version: STSv1 | mode: {mode} | mx: mx.plain | max_age: 86400]"),
+        };
+        for (host, port, expected) in [
+            ("mx.plain", good.port, "1+0"),
+            ("mx.plain", bad.port, "0+1 1*certificate-not-trusted"),
+            ("mx.plain", clear.port, "0+1 1*starttls-not-supported"),
+            ("other.plain", good.port, "0+1 1*validation-failure (no connection)"),
+        ] {
+            // With "none" nobody is asked for a certificate, or has to be listed.
+            let expected = if mode == "none" && port != clear.port { "1+0" } else { expected };
+            let found = tallied(&route(host, port), &fresh, "bob@plain").await;
+            assert_eq!(found, format!("{policy} {expected}"), "{mode} {host}:{port}");
+        }
         // The server is gone, and the gateway has started anew: what is known holds.
         drop(server);
         for (host, port, expected) in rows(mode) {
@@ -245,9 +300,17 @@ async fn mta_sts_policies_found_kept_and_obeyed() {
         let found = outcome(&route("mx.plain", clear.port), &means(), to).await;
         assert!(found.starts_with("delivered"), "{to}: {found}");
     }
+    for (to, expected) in [
+        ("bob@other.plain", "no-policy-found other.plain [] 1+0"),
+        ("bob@plain", "sts plain [] 0+1 1*sts-policy-fetch-error (no connection)"),
+    ] {
+        assert_eq!(tallied(&route("mx.plain", good.port), &means(), to).await, expected);
+    }
     // A server that cannot show that it is the domain's changes nothing.
     publish("enforce");
     let _server = PolicyServer::start(folder.path(), port, &stranger).await;
     let found = outcome(&route("mx.plain", clear.port), &means(), "bob@plain").await;
     assert!(found.starts_with("delivered") && !kept.join("plain").exists(), "{found}");
+    let found = tallied(&route("mx.plain", good.port), &means(), "bob@plain").await;
+    assert_eq!(found, "sts plain [] 0+1 1*sts-webpki-invalid (no connection)");
 }

@@ -1,6 +1,7 @@
 //! Records, as far as mail asks for them.
 
 use hickory_resolver::proto::rr::{Name, RData};
+use std::fmt;
 use std::net::IpAddr;
 
 /// A mail exchange of a domain (RFC 5321 section 5.1).
@@ -23,6 +24,14 @@ pub struct Tlsa {
     pub matching: u8,
     /// The certificate, the key, or the hash of it.
     pub data: Vec<u8>,
+}
+
+impl fmt::Display for Tlsa {
+    /// RFC 6698 section 2.2.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} ", self.usage, self.selector, self.matching)?;
+        self.data.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
 }
 
 /// In lower case, without a dot at the end.

@@ -143,7 +143,9 @@ impl HttpUrl {
         self.0.scheme() == "https"
     }
 
-    pub(crate) fn host(&self) -> &str {
+    /// The server's name or address.
+    #[must_use]
+    pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 

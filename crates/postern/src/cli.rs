@@ -77,6 +77,11 @@ pub(crate) enum Command {
     ///
     /// Asks the running gateway; where there is none, reads what the last one counted.
     Report(ReportArguments),
+    /// Show what TLS sessions came to by day, recipient domain and policy: what is reported to these domains (RFC 8460).
+    ///
+    /// Asks the running gateway; where there is none, reads what the last one counted. Days whose reports are sent are
+    /// not kept.
+    TlsReport(TlsReportArguments),
     /// Look after the spool itself, whatever waits in it.
     #[command(subcommand)]
     Spool(SpoolCommand),
@@ -474,6 +479,15 @@ pub(crate) struct RouteArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,
     /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TlsReportArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Print JSON: days, in them domains, in these the `policies` of a report.
     #[arg(long)]
     pub(crate) json: bool,
 }

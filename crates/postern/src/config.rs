@@ -41,6 +41,8 @@ pub(crate) struct Configuration {
     pub(crate) names: Option<session::Names>,
     pub(crate) relay: session::RelaySettings,
     pub(crate) courier: delivery::Courier,
+    /// `None` where TLS sessions are not reported to the domains they were for.
+    pub(crate) tls_reports: Option<crate::tls_reports::Reports>,
     pub(crate) spool: spool::Settings,
 }
 

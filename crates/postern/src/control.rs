@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::MessageSource as _;
+use delivery::{MessageSource as _, TlsDays, TlsTally};
 use directory::Directory;
 use pki::CrlStore;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,8 @@ pub(crate) enum Request {
     Directory(DirectoryRequest),
     /// All that was counted.
     Report,
+    /// What TLS sessions came to.
+    TlsReport,
     /// About the queue.
     Queue(QueueRequest),
     /// A message's text; it follows the answer.
@@ -41,6 +43,8 @@ pub(crate) enum Answer {
     Crl(ListAnswer),
     Directory(DirectoryAnswer),
     Report(Snapshot),
+    /// `None` where they are not counted.
+    TlsReport(Option<TlsDays>),
     Queue(QueueAnswer),
     Export(Result<Exported, String>),
     /// The line was no request.
@@ -77,6 +81,8 @@ pub(crate) struct Asked {
     /// How many days of them are kept.
     pub(crate) keep_days: u16,
     pub(crate) spool: Spool,
+    /// `None` where TLS sessions are not counted.
+    pub(crate) tls: Option<Arc<TlsTally>>,
 }
 
 /// Answers for as long as it is polled.
@@ -125,6 +131,7 @@ async fn answer(stream: UnixStream, asked: &Asked) -> io::Result<()> {
         Ok(Request::Crl(request)) => Answer::Crl(lists::answer(&asked.crls, request).await),
         Ok(Request::Directory(request)) => Answer::Directory(directories::answer(&asked.directories, request)),
         Ok(Request::Report) => Answer::Report(asked.statistics.snapshot(asked.keep_days)),
+        Ok(Request::TlsReport) => Answer::TlsReport(asked.tls.as_ref().map(|tally| tally.snapshot())),
         Ok(Request::Queue(request)) => Answer::Queue(queue::answer(&asked.spool, request, uid).await),
         Ok(Request::Export(id)) => return send_message(stream.get_mut(), &asked.spool, id, uid).await,
         Err(error) => Answer::NotUnderstood(error.to_string()),

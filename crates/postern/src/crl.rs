@@ -22,9 +22,10 @@ pub(crate) fn crl(command: &CrlCommand) -> ExitCode {
             Err(code) => return code,
         };
         match (answered, command) {
-            (Answer::Directory(_) | Answer::Report(_) | Answer::Queue(_) | Answer::Export(_), _) => {
-                fail("the gateway answers another question")
-            }
+            (
+                Answer::Directory(_) | Answer::Report(_) | Answer::TlsReport(_) | Answer::Queue(_) | Answer::Export(_),
+                _,
+            ) => fail("the gateway answers another question"),
             (Answer::NotUnderstood(why), _) => fail(&format!("the gateway is of another version: {why}")),
             (Answer::Crl(ListAnswer::Refused(why)), _) => fail(&why),
             (Answer::Crl(ListAnswer::Listed(rows)), _) => print_listed(&rows),

@@ -65,9 +65,9 @@ fn asked(config: &Path, request: DirectoryRequest, print: impl FnOnce(DirectoryA
             Ok(Some(Answer::Directory(DirectoryAnswer::Refused(why)))) => fail(&why),
             Ok(Some(Answer::Directory(answer))) => print(answer),
             Ok(Some(Answer::NotUnderstood(why))) => fail(&format!("the gateway is of another version: {why}")),
-            Ok(Some(Answer::Crl(_) | Answer::Report(_) | Answer::Queue(_) | Answer::Export(_))) => {
-                fail("the gateway answers another question")
-            }
+            Ok(Some(
+                Answer::Crl(_) | Answer::Report(_) | Answer::TlsReport(_) | Answer::Queue(_) | Answer::Export(_),
+            )) => fail("the gateway answers another question"),
             Ok(None) => fail(&format!(
                 "no gateway runs on {}; `postern directory test NAME` asks the servers itself",
                 state_dir.display()

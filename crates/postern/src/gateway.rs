@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::Courier;
+use delivery::{Courier, TlsTally};
 use directory::{Directory, Reload};
 use pki::Knowledge;
 use session::{
@@ -24,6 +24,7 @@ use crate::directories;
 use crate::forwards;
 use crate::stapling;
 use crate::statistics_file;
+use crate::tls_reports::{self, Reports};
 
 /// Why the gateway does not start, or a reload is refused.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,7 @@ pub(crate) struct Gateway {
     hours: Arc<Hours>,
     statistics: Arc<Statistics>,
     keep_days: u16,
+    tls_tally: Arc<TlsTally>,
     failures: Arc<Failures>,
     spool: Spool,
     /// No new sessions, and the old ones to end.
@@ -61,12 +63,15 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Recovers the spool, binds the listeners, and serves.
-    pub(crate) async fn start(configuration: Configuration) -> Result<Self, GatewayError> {
+    pub(crate) async fn start(mut configuration: Configuration) -> Result<Self, GatewayError> {
         let state_dir = configuration.state_dir.clone();
         let (spool, recovered) = Spool::open(&configuration.spool, &state_dir, &configuration.hostname)
             .await
             .map_err(|error| GatewayError::Spool { dir: state_dir.clone(), error })?;
         log_recovery(&recovered);
+        let tls_tally = Arc::new(TlsTally::default());
+        tls_reports::restore(&tls_tally, &state_dir);
+        configuration.courier = counting(configuration.courier, configuration.tls_reports.as_ref(), &tls_tally);
         let stop_delivery = CancellationToken::new();
         let delivery = tokio::spawn({
             let (spool, courier, stop) = (spool.clone(), configuration.courier.clone(), stop_delivery.clone());
@@ -84,6 +89,7 @@ impl Gateway {
             hours: Arc::default(),
             statistics: Arc::clone(&statistics),
             keep_days,
+            tls_tally: Arc::clone(&tls_tally),
             failures: Arc::default(),
             spool: spool.clone(),
             stop: CancellationToken::new(),
@@ -95,9 +101,9 @@ impl Gateway {
                 configuration.directories,
                 configuration.forwards,
                 configuration.knowledge,
-                configuration.courier.clone(),
+                (configuration.courier.clone(), configuration.tls_reports),
                 configuration.state_dir,
-                (statistics, keep_days, spool),
+                (statistics, keep_days, spool, tls_tally),
             ),
         };
         let server = gateway.server(
@@ -176,13 +182,14 @@ impl Gateway {
     }
 
     /// New sessions get the new configuration, running ones keep theirs.
-    pub(crate) async fn reload(&mut self, configuration: Configuration) -> Result<(), GatewayError> {
+    pub(crate) async fn reload(&mut self, mut configuration: Configuration) -> Result<(), GatewayError> {
         if configuration.hostname != self.hostname {
             return Err(GatewayError::NeedsRestart("hostname"));
         }
         if configuration.state_dir != self.state_dir {
             return Err(GatewayError::NeedsRestart("state_dir"));
         }
+        configuration.courier = counting(configuration.courier, configuration.tls_reports.as_ref(), &self.tls_tally);
         let server = self.server(
             configuration.limits.clone(),
             (configuration.trace, configuration.identity_key),
@@ -200,9 +207,9 @@ impl Gateway {
             configuration.directories,
             configuration.forwards,
             configuration.knowledge,
-            configuration.courier,
+            (configuration.courier, configuration.tls_reports),
             configuration.state_dir,
-            (Arc::clone(&self.statistics), self.keep_days, self.spool.clone()),
+            (Arc::clone(&self.statistics), self.keep_days, self.spool.clone(), Arc::clone(&self.tls_tally)),
         );
         Ok(())
     }
@@ -222,9 +229,15 @@ impl Gateway {
         }
         self.watching.abort();
         statistics_file::save(&self.statistics, &self.state_dir, self.keep_days).await;
+        tls_reports::save(&self.tls_tally, &self.state_dir).await;
         self.spool.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// TLS sessions are counted where they are reported.
+fn counting(courier: Courier, reports: Option<&Reports>, tally: &Arc<TlsTally>) -> Courier {
+    courier.counting(reports.map(|_| Arc::clone(tally)))
 }
 
 /// By whom mail is handed on while it comes in.
@@ -277,9 +290,9 @@ fn watch(
     directories: Vec<Arc<Directory>>,
     forwards: Vec<Arc<auth::Forward>>,
     knowledge: Knowledge,
-    courier: delivery::Courier,
+    (courier, reports): (Courier, Option<Reports>),
     state_dir: PathBuf,
-    (statistics, keep_days, spool): (Arc<Statistics>, u16, Spool),
+    (statistics, keep_days, spool, tally): (Arc<Statistics>, u16, Spool, Arc<TlsTally>),
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let files = async {
@@ -298,7 +311,8 @@ fn watch(
             directories: directories.clone().into(),
             statistics: Arc::clone(&statistics),
             keep_days,
-            spool,
+            spool: spool.clone(),
+            tls: reports.is_some().then(|| Arc::clone(&tally)),
         };
         tokio::join!(
             files,
@@ -308,6 +322,7 @@ fn watch(
             courier.look_after(),
             stapling::run(&key, knowledge.ocsp()),
             statistics_file::keep(&statistics, &state_dir, keep_days),
+            tls_reports::run(reports, &tally, &spool, &state_dir),
             control::serve(&state_dir, asked)
         );
     })

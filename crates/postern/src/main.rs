@@ -13,6 +13,7 @@ mod crl;
 mod queue_command;
 mod report_command;
 mod route_command;
+mod tls_report_command;
 mod spool_command;
 mod session_log;
 mod small_commands;
@@ -29,6 +30,8 @@ mod table;
 mod progress;
 mod logging;
 mod config;
+mod tls_reports;
+mod state_file;
 mod cli;
 
 use std::process::ExitCode;
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Directory(command) => directory_command::directory(&command),
         Command::Route(arguments) => route_command::route(&arguments),
         Command::Report(arguments) => report_command::report(&arguments),
+        Command::TlsReport(arguments) => tls_report_command::tls_report(&arguments),
         Command::Spool(command) => spool_command::spool(&command),
         Command::Password(form) => small_commands::password(&form),
         Command::Dkim(command) => small_commands::dkim(&command),

@@ -68,7 +68,9 @@ async fn counted(file: &Path) -> Result<session::Snapshot, Failure> {
         Ok(Some(Answer::NotUnderstood(why))) => {
             return Err(format!("the gateway is of another version: {why}").into());
         }
-        Ok(Some(Answer::Crl(_) | Answer::Directory(_) | Answer::Queue(_) | Answer::Export(_))) => {
+        Ok(Some(
+            Answer::Crl(_) | Answer::Directory(_) | Answer::TlsReport(_) | Answer::Queue(_) | Answer::Export(_),
+        )) => {
             return Err("the gateway answers another question".into());
         }
         Ok(None) => eprintln!("no gateway runs on {}: this is what the last one counted", state_dir.display()),

@@ -1,17 +1,16 @@
 //! What was counted, on disk: read when the gateway starts, written while it runs and when it stops.
 
-use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use session::{Snapshot, Statistics};
 
+use crate::state_file;
+
 /// How often it is written at most: what a crash costs.
 const INTERVAL: Duration = Duration::from_secs(30);
-/// Larger than any that is written.
-const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// Its place.
 pub(crate) fn path(state_dir: &Path) -> PathBuf {
@@ -20,49 +19,25 @@ pub(crate) fn path(state_dir: &Path) -> PathBuf {
 
 /// What an earlier gateway counted; `None` where there was none.
 pub(crate) fn read(state_dir: &Path) -> io::Result<Option<Snapshot>> {
-    let path = path(state_dir);
-    let refuse = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
-    let file = match fs::File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(refuse(&error)),
-    };
-    let mut text = Vec::new();
-    file.take(MAX_FILE).read_to_end(&mut text).map_err(|error| refuse(&error))?;
-    serde_json::from_slice(&text).map(Some).map_err(|error| refuse(&error))
+    state_file::read(&path(state_dir))
 }
 
-/// Goes on from what was counted. A file that cannot be read is put aside: counts are worth less than a start.
+/// Goes on from what was counted. A file that cannot be read is put aside.
 pub(crate) fn restore(statistics: &Statistics, state_dir: &Path) {
     let restored = read(state_dir).and_then(|snapshot| match snapshot {
         None => Ok(()),
         Some(snapshot) => statistics.restore(&snapshot).map_err(io::Error::other),
     });
     if let Err(error) = restored {
-        let aside = state_dir.join("statistics.unreadable.json");
-        tracing::warn!(%error, aside = %aside.display(), "the statistics cannot be read; counting begins anew");
-        if let Err(error) = fs::rename(path(state_dir), aside) {
-            tracing::warn!(%error, "and they cannot be put aside");
-        }
+        state_file::put_aside(&path(state_dir), "the statistics", &error);
     }
-}
-
-/// Writes it in one step: there is always a whole one.
-fn write(state_dir: &Path, snapshot: &Snapshot) -> io::Result<()> {
-    // Only its owner can read it: it has names.
-    let mut file = tempfile::NamedTempFile::new_in(state_dir)?;
-    serde_json::to_writer(&mut file, snapshot)?;
-    file.flush()?;
-    file.as_file().sync_all()?;
-    file.persist(path(state_dir))?;
-    Ok(())
 }
 
 /// Writes what has changed.
 pub(crate) async fn save(statistics: &Arc<Statistics>, state_dir: &Path, days: u16) {
     let (statistics, state_dir) = (Arc::clone(statistics), state_dir.to_owned());
     let written = tokio::task::spawn_blocking(move || match statistics.take_changed() {
-        true => write(&state_dir, &statistics.snapshot(days)),
+        true => state_file::write(&path(&state_dir), &statistics.snapshot(days)),
         false => Ok(()),
     });
     let written = written.await.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -82,6 +57,8 @@ pub(crate) async fn keep(statistics: &Arc<Statistics>, state_dir: &Path, days: u
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[tokio::test]

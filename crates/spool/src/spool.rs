@@ -84,6 +84,18 @@ impl Spool {
         Transaction::new(self.shared.store.clone(), self.shared.clock, envelope, origin)
     }
 
+    /// Accepts a message that the gateway itself has written; nothing a client has sent. `id` is of [`next_id`](Self::next_id).
+    ///
+    /// # Errors
+    /// When the disk is full or fails; the message is then not accepted.
+    pub async fn accept_own(&self, id: MessageId, envelope: Envelope, text: &[u8]) -> Result<(), SpoolError> {
+        let (store, clock) = (self.shared.store.clone(), self.shared.clock);
+        let mut transaction = Transaction::with_id(id, store, clock, envelope, Origin::default());
+        transaction.write(text).await?;
+        transaction.commit_with(Vec::new(), false).await?;
+        Ok(())
+    }
+
     /// An id for a message that goes on without being kept here.
     #[must_use]
     pub fn next_id(&self) -> MessageId {

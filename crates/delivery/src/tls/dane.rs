@@ -22,13 +22,29 @@ pub(crate) enum Records {
     Usable(Associations),
 }
 
+/// What was found, and of which name.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) records: Records,
+    /// The TLSA base domain; `None` where there are no records.
+    pub(crate) base: Option<String>,
+    /// The records in their presentation format (RFC 6698 section 2.2), for reports.
+    pub(crate) shown: Vec<String>,
+}
+
+impl Found {
+    pub(crate) fn nothing() -> Self {
+        Self { records: Records::Nothing, base: None, shown: Vec::new() }
+    }
+}
+
 /// Looks up the TLSA records of a next hop: RFC 7672 section 2.2. `domain` is what it is an exchange of.
 ///
 /// # Errors
 /// When the DNS does not say, or not so that it can be believed: whoever can make it so must not be able to switch DANE off.
-pub(crate) async fn records(resolver: &Resolver, host: &Host, domain: Option<&str>) -> Result<Records, Cause> {
+pub(crate) async fn records(resolver: &Resolver, host: &Host, domain: Option<&str>) -> Result<Found, Cause> {
     // Section 2.2.2 is about names; an address has no zone of its own.
-    let ServerName::DnsName(name) = host.name() else { return Ok(Records::Nothing) };
+    let ServerName::DnsName(name) = host.name() else { return Ok(Found::nothing()) };
     let unbelieved = |what: &str, why: String| {
         let text = format!("{what} cannot be looked up: {why}");
         Err(Cause { unreachable: true, ..Cause::tls(Some(host), TlsFailure::DnssecInvalid, text) })
@@ -36,9 +52,9 @@ pub(crate) async fn records(resolver: &Resolver, host: &Host, domain: Option<&st
     let name = name.as_ref().to_ascii_lowercase();
     let canonical = match resolver.addresses(&name).await {
         // Where addresses are not signed, TLSA records are not either, and some servers fail to say so.
-        Ok(answer) if !answer.secure => return Ok(Records::Nothing),
+        Ok(answer) if !answer.secure => return Ok(Found::nothing()),
         Ok(answer) => answer.name,
-        Err(Missing::Name | Missing::Records) => return Ok(Records::Nothing),
+        Err(Missing::Name | Missing::Records) => return Ok(Found::nothing()),
         Err(Missing::Unknown(why)) => return unbelieved("its addresses", why),
     };
     // Section 2.2.2: of an alias, the name it stands for has them first.
@@ -49,13 +65,17 @@ pub(crate) async fn records(resolver: &Resolver, host: &Host, domain: Option<&st
                 // Section 3.2.2: the next-hop domain too.
                 let names = [Some(base.as_str()), Some(name.as_str()), domain].into_iter().flatten();
                 let names = names.filter_map(|name| ServerName::try_from(name.to_owned()).ok()).collect();
-                return Ok(Associations::of(&answer.records, names).map_or(Records::Unusable, Records::Usable));
+                let records = Associations::of(&answer.records, names).map_or(Records::Unusable, Records::Usable);
+                let mut shown: Vec<String> = answer.records.iter().map(ToString::to_string).collect();
+                // Servers take turns with the order, and it is one policy.
+                shown.sort_unstable();
+                return Ok(Found { records, base: Some(base.clone()), shown });
             }
             Ok(_) | Err(Missing::Name | Missing::Records) => {}
             Err(Missing::Unknown(why)) => return unbelieved("its TLSA records", why),
         }
     }
-    Ok(Records::Nothing)
+    Ok(Found::nothing())
 }
 
 /// A record that can be used.

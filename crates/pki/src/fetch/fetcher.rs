@@ -176,6 +176,31 @@ impl Fetcher {
         }
     }
 
+    /// Posts content to an https URL of nobody's configuration, at a server at one of these addresses whose certificate
+    /// names the URL's host; what it answers does not count, but whether it takes it. Redirects are not followed.
+    ///
+    /// # Errors
+    /// [`FetchError`] says what went wrong.
+    pub async fn post_at(
+        &self,
+        url: &HttpUrl,
+        at: &[IpAddr],
+        (kind, content): (&'static str, &[u8]),
+        time: Duration,
+    ) -> Result<(), FetchError> {
+        if !url.is_https() || at.is_empty() {
+            return Err(FetchError::protocol("only https is posted to, at an address that is known"));
+        }
+        let (ask, mut nothing) = (Ask::Content(kind, content), Vec::new());
+        let asking = http::ask(&self.0.connector, (url, at), &ask, 0, &mut nothing);
+        match within(time, asking).await? {
+            Answer::Done(_) => Ok(()),
+            Answer::Redirect(to) => {
+                Err(FetchError::Redirect { to: to.to_string(), why: "a POST is not sent elsewhere" })
+            }
+        }
+    }
+
     /// Posts a form to a URL of the configuration; returns the answer, at most `size` octets, within `time`.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ pub(crate) enum Ask<'a> {
     Ocsp(&'a [u8]),
     /// POST of a form, by whom the server knows.
     Form(Form<'a>),
+    /// POST of content of a type that is given, where any success will do.
+    Content(&'static str, &'a [u8]),
 }
 
 /// A form to be posted, with secrets in it.
@@ -53,6 +55,10 @@ pub(crate) async fn ask(
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(FetchError::protocol)?;
     let exchange = async {
         let response = sender.send_request(request(url, ask)?).await.map_err(FetchError::protocol)?;
+        // RFC 8460 section 3: "typically a 200 or 201".
+        if matches!(ask, Ask::Content(..)) && response.status().is_success() {
+            return Ok(Answer::Done(Fetched::NotModified));
+        }
         read(url, response, max_size, sink).await
     };
     // The connection lives as long as the exchange: nothing is left running behind it.
@@ -98,6 +104,10 @@ fn request(url: &HttpUrl, ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, FetchEr
             request = request.method(Method::POST).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
             request = request.header(header::ACCEPT, "application/json");
             Bytes::copy_from_slice(form.body.as_bytes())
+        }
+        Ask::Content(kind, octets) => {
+            request = request.method(Method::POST).header(header::CONTENT_TYPE, *kind);
+            Bytes::copy_from_slice(octets)
         }
     };
     request.body(Full::new(body)).map_err(FetchError::protocol)

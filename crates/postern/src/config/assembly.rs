@@ -79,6 +79,7 @@ impl<'a> Assembly<'a> {
         let resolver = self.resolver(&settings.dns);
         let names = Self::names(resolver.as_ref(), &listeners);
         let means = self.means(&settings, &trusts, hostname.as_ref(), knowledge.as_ref(), resolver.as_ref());
+        let tls_reports = self.tls_reports(&settings, means.as_ref());
         let courier = self.courier(&settings, &policies, &trusts, means);
         Some(Configuration {
             hostname: hostname?,
@@ -97,6 +98,7 @@ impl<'a> Assembly<'a> {
             names,
             relay: settings.relay,
             courier: courier?,
+            tls_reports,
             spool: settings.spool,
         })
     }

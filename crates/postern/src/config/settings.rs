@@ -48,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) listener: Vec<session::ListenerSettings>,
     #[serde(default)]
     pub(crate) dkim: Named<delivery::DkimSettings>,
+    pub(crate) tls_reports: Option<Spanned<crate::tls_reports::Settings>>,
     #[serde(default)]
     pub(crate) relay: session::RelaySettings,
     #[serde(default)]

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use delivery::{Courier, DeliveryError, Dialect, Means, Signers};
+use delivery::{Courier, DeliveryError, Dialect, Means, Signers, TlsMode};
 use pki::{Knowledge, Trust};
 use protocol::Domain;
+use serde_spanned::Spanned;
 use session::RelayMode;
 
 use super::{Assembly, Parts};
 use crate::config::problem::Problem;
 use crate::config::settings::Settings;
+use crate::tls_reports::Reports;
 
 impl Assembly<'_> {
     /// What routes are built with.
@@ -111,6 +113,44 @@ impl Assembly<'_> {
                 None
             }
         }
+    }
+
+    /// `[tls_reports]`, and whether there is anything to report.
+    pub(super) fn tls_reports(&mut self, settings: &Settings, means: Option<&Means>) -> Option<Reports> {
+        let spanned = settings.tls_reports.as_ref()?;
+        let (reports, span) = (spanned.get_ref(), spanned.span());
+        if reports.organization.trim().is_empty() {
+            self.error(span.clone(), "tls_reports.organization", "empty: who reports?");
+        }
+        if !reports.from.is_ascii() {
+            self.error(span.clone(), "tls_reports.from", "must be ASCII: whoever gets reports may take nothing else");
+        }
+        let published = |route: &delivery::RouteSettings| matches!(route.tls, TlsMode::Dane | TlsMode::MtaSts);
+        if !settings.route.iter().any(published) {
+            let message = "nothing will be reported: no route has tls = \"dane\" or \"mta-sts\"";
+            self.warn(span.clone(), "tls_reports", message, "write one of these in the route to hosts = [\"mx\"]");
+        }
+        let domain = reports.from.domain();
+        let signs = |dkim: &Spanned<delivery::DkimSettings>| {
+            dkim.get_ref().domains.get_ref().iter().any(|signed| signed.same_as(domain))
+        };
+        if !settings.dkim.values().any(signs) {
+            // RFC 8460 section 3.
+            let message = format!("reports by mail need a DKIM signature of {domain}, and no [dkim.NAME] is for it");
+            self.warn(
+                span,
+                "tls_reports.from",
+                &message,
+                "write one, and dkim = true in the route to hosts = [\"mx\"]",
+            );
+        }
+        let means = means?;
+        Some(Reports {
+            settings: reports.clone(),
+            hostname: means.hostname.clone(),
+            resolver: Arc::clone(means.resolver.as_ref()?),
+            fetcher: means.fetcher.clone(),
+        })
     }
 
     fn route_problems(&mut self, key: &str, errors: &[DeliveryError]) {
