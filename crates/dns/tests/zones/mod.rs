@@ -69,12 +69,12 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start(dir: TempDir, port: u16, program: &str, arguments: &[&str]) -> Self {
+    fn start(dir: TempDir, address: SocketAddr, program: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(find(program).unwrap()).args(arguments);
         let log = fs::File::create(dir.path().join("log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let running = Self { process: command.spawn().unwrap(), address: (Ipv4Addr::LOCALHOST, port).into(), dir };
+        let running = Self { process: command.spawn().unwrap(), address, dir };
         let log = || fs::read_to_string(running.dir.path().join("log")).unwrap();
         let asker = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         asker.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -138,16 +138,21 @@ impl Zones {
         }
         let file = at.join("nsd.conf");
         fs::write(&file, configuration).unwrap();
-        let server = Running::start(dir, port, "nsd", &["-d", "-c", file.to_str().unwrap()]);
+        let server = Running::start(dir, (Ipv4Addr::LOCALHOST, port).into(), "nsd", &["-d", "-c", file.to_str().unwrap()]);
         Self { server, anchor }
     }
 
     /// A validating resolver for these zones.
     pub fn unbound(&self) -> Running {
+        self.unbound_at((Ipv4Addr::LOCALHOST, free_port()).into())
+    }
+
+    /// The same at an address of its own, for who reads `resolv.conf`, which knows no ports.
+    pub fn unbound_at(&self, address: SocketAddr) -> Running {
         let dir = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let (ip, port) = (address.ip(), address.port());
         let configuration = format!(
-            "server:\n interface: 127.0.0.1@{port}\n username: \"\"\n chroot: \"\"\n pidfile: \"\"\n directory: {}\n \
+            "server:\n interface: {ip}@{port}\n username: \"\"\n chroot: \"\"\n pidfile: \"\"\n directory: {}\n \
              use-syslog: no\n do-daemonize: no\n do-not-query-localhost: no\n do-ip6: no\n trust-anchor-file: {}\n \
              module-config: \"validator iterator\"\n val-clean-additional: yes\n\
              remote-control:\n control-enable: no\n\
@@ -158,7 +163,7 @@ impl Zones {
         );
         let file = dir.path().join("unbound.conf");
         fs::write(&file, configuration).unwrap();
-        Running::start(dir, port, "unbound", &["-d", "-p", "-c", file.to_str().unwrap()])
+        Running::start(dir, address, "unbound", &["-d", "-p", "-c", file.to_str().unwrap()])
     }
 }
 
