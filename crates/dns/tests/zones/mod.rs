@@ -138,7 +138,8 @@ impl Zones {
         }
         let file = at.join("nsd.conf");
         fs::write(&file, configuration).unwrap();
-        let server = Running::start(dir, (Ipv4Addr::LOCALHOST, port).into(), "nsd", &["-d", "-c", file.to_str().unwrap()]);
+        let server =
+            Running::start(dir, (Ipv4Addr::LOCALHOST, port).into(), "nsd", &["-d", "-c", file.to_str().unwrap()]);
         Self { server, anchor }
     }
 
