@@ -239,3 +239,25 @@ async fn a_certificates_owner_stays_who_they_are() {
         assert!(said.text.lines().any(|line| line.starts_with(expected)), "{user}: {}", said.text);
     }
 }
+
+/// Both ends are ours: a route's `auth` against the gateway that is its next hop.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_gateway_logs_in_at_another() {
+    let (near, far) = (World::new().await, world().await);
+    let next_hop = far.start(CONFIGURATION);
+    near.write("password", "carol-password\n");
+    let (port, ca) = (next_hop.address("submission").port(), far.path("pki/ca.pem"));
+    let auth = "{ username = \"carol\", password_file = \"password\", mechanisms = [\"SCRAM-SHA-256-PLUS\"] }";
+    let gateway = near.start(&format!(
+        "{}hosts = [\"localhost:{port}\"]\ntls = \"verify\"\nca = \"{}\"\nauth = {auth}\n",
+        include_str!("../t05_delivery/postern.toml"),
+        ca.display()
+    ));
+    let mut client = demo::Client::connect(gateway.address("submission"), demo::Security::Plain).await.unwrap();
+    client.ehlo().await.unwrap();
+    assert_eq!(client.mail("carol@example.mil").await.unwrap().code(), 250);
+    assert_eq!(client.rcpt("bob@example.net").await.unwrap().code(), 250);
+    let message = b"From: <carol@example.mil>\r\nSubject: twice ours\r\n\r\nHello\r\n";
+    assert_eq!(client.data(message).await.unwrap().code(), 250);
+    far.delivered("Subject: twice ours").await;
+}
