@@ -22,3 +22,4 @@ mod t15_modes;
 mod t16_queue;
 mod t17_inline;
 mod t18_identity;
+mod t19_metrics;

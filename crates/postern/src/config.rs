@@ -39,6 +39,7 @@ pub(crate) struct Configuration {
     pub(crate) listeners: Vec<ListenerPlan>,
     /// `None` where no sender group names hosts.
     pub(crate) names: Option<session::Names>,
+    pub(crate) metrics: console::MetricsSettings,
     pub(crate) relay: session::RelaySettings,
     pub(crate) courier: delivery::Courier,
     /// `None` where TLS sessions are not reported to the domains they were for.

@@ -80,12 +80,13 @@ impl Gateway {
         let statistics = Arc::new(Statistics::default());
         statistics_file::restore(&statistics, &state_dir);
         let keep_days = configuration.keep_days;
+        let connections = Arc::<Connections>::default();
         let mut gateway = Self {
             hostname: configuration.hostname,
             state_dir,
             listeners: HashMap::new(),
             sessions: TaskTracker::new(),
-            connections: Arc::default(),
+            connections: Arc::clone(&connections),
             hours: Arc::default(),
             statistics: Arc::clone(&statistics),
             keep_days,
@@ -103,7 +104,7 @@ impl Gateway {
                 configuration.knowledge,
                 (configuration.courier.clone(), configuration.tls_reports),
                 configuration.state_dir,
-                (statistics, keep_days, spool, tls_tally),
+                Told { statistics, keep_days, spool, connections, tally: tls_tally, metrics: configuration.metrics },
             ),
         };
         let server = gateway.server(
@@ -209,7 +210,14 @@ impl Gateway {
             configuration.knowledge,
             (configuration.courier, configuration.tls_reports),
             configuration.state_dir,
-            (Arc::clone(&self.statistics), self.keep_days, self.spool.clone(), Arc::clone(&self.tls_tally)),
+            Told {
+                statistics: Arc::clone(&self.statistics),
+                keep_days: self.keep_days,
+                spool: self.spool.clone(),
+                connections: Arc::clone(&self.connections),
+                tally: Arc::clone(&self.tls_tally),
+                metrics: configuration.metrics,
+            },
         );
         Ok(())
     }
@@ -282,6 +290,17 @@ fn serving(plan: &ListenerPlan, server: &Arc<Server>) -> Serving {
     }
 }
 
+/// What is told about a running gateway, beside what its configuration names.
+struct Told {
+    statistics: Arc<Statistics>,
+    keep_days: u16,
+    spool: Spool,
+    connections: Arc<Connections>,
+    tally: Arc<TlsTally>,
+    /// Where.
+    metrics: console::MetricsSettings,
+}
+
 /// Looks after what changes without a reload: the server's key, people files, CRLs, other domains' policies, the OCSP
 /// answer about the server;
 /// and answers questions about it.
@@ -292,8 +311,9 @@ fn watch(
     knowledge: Knowledge,
     (courier, reports): (Courier, Option<Reports>),
     state_dir: PathBuf,
-    (statistics, keep_days, spool, tally): (Arc<Statistics>, u16, Spool, Arc<TlsTally>),
+    told: Told,
 ) -> JoinHandle<()> {
+    let Told { statistics, keep_days, spool, connections, tally, metrics } = told;
     tokio::spawn(async move {
         let files = async {
             let mut looks = tokio::time::interval(WATCH_INTERVAL);
@@ -314,6 +334,13 @@ fn watch(
             spool: spool.clone(),
             tls: reports.is_some().then(|| Arc::clone(&tally)),
         };
+        let sources = console::Sources {
+            crls: crls.clone(),
+            directories: directories.clone().into(),
+            statistics: Arc::clone(&statistics),
+            connections,
+            spool: spool.clone(),
+        };
         tokio::join!(
             files,
             directories::look(&directories),
@@ -323,7 +350,8 @@ fn watch(
             stapling::run(&key, knowledge.ocsp()),
             statistics_file::keep(&statistics, &state_dir, keep_days),
             tls_reports::run(reports, &tally, &spool, &state_dir),
-            control::serve(&state_dir, asked)
+            control::serve(&state_dir, asked),
+            console::serve(metrics, sources)
         );
     })
 }

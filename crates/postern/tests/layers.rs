@@ -9,8 +9,12 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate with the crates it may import, top-down: every one of them stands below it in this table.
-const LAYERS: [(&str, &[&str]); 13] = [
-    ("postern", &["session", "spool", "delivery", "policy", "auth", "directory", "dns", "pki", "demo", "protocol"]),
+const LAYERS: [(&str, &[&str]); 14] = [
+    (
+        "postern",
+        &["console", "session", "spool", "delivery", "policy", "auth", "directory", "dns", "pki", "demo", "protocol"],
+    ),
+    ("console", &["session", "spool", "directory", "pki"]),
     ("session", &["policy", "auth", "spool", "delivery", "directory", "dns", "pki", "protocol", "secret"]),
     ("spool", &["delivery", "policy", "protocol"]),
     ("delivery", &["client", "policy", "dns", "pki", "protocol", "secret"]),

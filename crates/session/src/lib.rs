@@ -46,5 +46,5 @@ pub use settings::{
     FailedLoginsSettings, KeptFacts, Limits, LimitsSettings, ListenerSettings, ListenerTls, RelayMode, RelaySettings,
     ReportSettings, TlsSettings, TraceSettings,
 };
-pub use statistics::{Day, DayCount, LedgerSnapshot, Snapshot, Statistics, UnreadableSnapshot, WouldBeRefused};
+pub use statistics::{Day, DayCount, LedgerSnapshot, Snapshot, Statistics, Total, UnreadableSnapshot, WouldBeRefused};
 pub use tls::{ServerKey, TlsContext, TlsError, provider};

@@ -35,6 +35,8 @@ pub(crate) struct Ledger(Mutex<Counts>);
 #[derive(Debug)]
 struct Counts {
     days: BTreeMap<Date, HashMap<Event, u64>>,
+    /// Since this process began.
+    totals: HashMap<Event, u64>,
     /// Unbounded, as a bounded one would reserve its memory at once.
     people: LruCache<Somebody, Sighting>,
     /// Since when a rule is monitored without a break.
@@ -61,11 +63,29 @@ impl Default for Ledger {
     fn default() -> Self {
         Self(Mutex::new(Counts {
             days: BTreeMap::new(),
+            totals: HashMap::new(),
             people: LruCache::unbounded(),
             monitored: BTreeMap::new(),
             changed: false,
         }))
     }
+}
+
+/// How often something happened since this process began.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Total {
+    /// The listener's name.
+    pub listener: String,
+    /// The policy's name.
+    pub policy: String,
+    /// `session`, `message`, `AUTH accepted` …
+    pub what: &'static str,
+    /// The rule that is monitored, where it is about one.
+    pub rule: Option<String>,
+    /// Why, or how: one of a few words for each.
+    pub reason: std::borrow::Cow<'static, str>,
+    /// How often.
+    pub count: u64,
 }
 
 /// Days begin at midnight UTC.
@@ -100,6 +120,8 @@ impl Ledger {
 impl Counts {
     fn count(&mut self, event: Event, at: Timestamp) {
         self.changed = true;
+        let total = self.totals.entry(event.clone()).or_default();
+        *total = total.saturating_add(1);
         let count = self.days.entry(day(at)).or_default().entry(event).or_default();
         *count = count.saturating_add(1);
     }
@@ -183,6 +205,25 @@ impl Statistics {
             ledgers.iter().map(|(key, ledger)| (key.clone(), Arc::clone(ledger))).collect()
         };
         Snapshot::of(ledgers.iter().map(|((listener, policy), ledger)| (listener.as_str(), policy.as_str(), &**ledger)))
+    }
+
+    /// All that was counted since this process began.
+    pub fn totals(&self) -> Vec<Total> {
+        let ledgers: Vec<_> = locked(&self.0).iter().map(|(key, ledger)| (key.clone(), Arc::clone(ledger))).collect();
+        let mut totals = Vec::new();
+        for ((listener, policy), ledger) in ledgers {
+            let total = |(event, count): (&Event, &u64)| Total {
+                listener: listener.clone(),
+                policy: policy.clone(),
+                what: event.what.name(),
+                rule: event.what.rule().map(|rule| rule.to_string()),
+                reason: event.reason.clone(),
+                count: *count,
+            };
+            totals.extend(ledger.counts().totals.iter().map(total));
+        }
+        totals.sort();
+        totals
     }
 
     /// Whether anything changed since this was last asked.

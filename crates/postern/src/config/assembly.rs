@@ -96,6 +96,7 @@ impl<'a> Assembly<'a> {
             forwards: forwards.built.into_values().collect(),
             listeners,
             names,
+            metrics: settings.metrics,
             relay: settings.relay,
             courier: courier?,
             tls_reports,

@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) report: session::ReportSettings,
     #[serde(default)]
+    pub(crate) metrics: console::MetricsSettings,
+    #[serde(default)]
     pub(crate) trust: Named<pki::TrustSettings>,
     #[serde(default)]
     pub(crate) crl: pki::CrlSettings,
