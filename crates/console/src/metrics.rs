@@ -110,7 +110,10 @@ impl Gathered {
 
     fn queue(&self, out: &mut Out<'_, '_>) -> fmt::Result {
         let counters = self.sources.spool.counters();
-        let oldest = self.sources.spool.oldest_age().unwrap_or_default().as_secs_f64();
+        out.one_gauge("queue_held", "Messages held until they are released", None, counters.held as f64)?;
+        let help = "Messages whose every recipient still waiting has been tried";
+        out.one_gauge("queue_to_be_retried", help, None, counters.to_be_retried as f64)?;
+        let oldest = counters.oldest_age.unwrap_or_default().as_secs_f64();
         out.one_gauge("queue_oldest_age", "Of the oldest message in the queue", Some(&Unit::Seconds), oldest)?;
         out.one_gauge("queue_messages", "Messages accepted and not yet dealt with", None, counters.messages as f64)?;
         out.one_gauge(

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use delivery::{Courier, MessageSource, Origin};
 use policy::Permit;
@@ -155,14 +154,6 @@ impl Spool {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters()
-    }
-
-    /// How long the oldest message has been here. Looks at each of them once.
-    #[must_use]
-    pub fn oldest_age(&self) -> Option<Duration> {
-        // An id is the microsecond of its message's arrival.
-        let oldest = self.shared.store.ids_after(None, 1).first()?.raw();
-        Some(Duration::from_micros(self.shared.clock.now_micros().saturating_sub(oldest)))
     }
 
     /// Messages accepted and not yet dealt with.
