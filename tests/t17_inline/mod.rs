@@ -2,7 +2,7 @@
 
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../crates/delivery/tests/peers/scripted.rs"]
-mod scripted;
+pub(crate) mod scripted;
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The next hop is told who it was: by a signed field, which nobody can write in the gateway's stead.
 
+mod xclient;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -90,6 +90,8 @@ pub struct Connection {
     pub verified: bool,
     /// Why there is no TLS, where it may be done without.
     pub downgraded: Option<Box<Cause>>,
+    /// What XCLIENT has told it last.
+    pub presented: Option<String>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -168,9 +170,28 @@ impl Opener {
                 opened => opened,
             },
         };
-        opened.map_err(|refused| match refused {
-            Refused::Handshake(cause) | Refused::Other(cause) => Cause { unreachable: true, ..cause },
-        })
+        opened.map_err(Cause::from)
+    }
+
+    /// XCLIENT with these attributes, each with a space before it. The server is then as if the client that they tell of had
+    /// just connected, with the TLS that there is: its reply is a greeting, and EHLO begins again.
+    ///
+    /// # Errors
+    /// When it does not come to that; the connection is of no more use.
+    pub async fn present(&self, connection: &mut Connection, attributes: String) -> Result<(), Cause> {
+        let presented = async {
+            let reply = self.command(&mut connection.wire, &format!("XCLIENT{attributes}\r\n")).await?;
+            if !reply.is_positive() {
+                return Err(self.answered("XCLIENT", reply));
+            }
+            self.hello(&mut connection.wire).await
+        };
+        let extensions = presented.await.map_err(Cause::from)?;
+        // Postfix takes it again, and lists it no more.
+        let xclient = std::mem::take(&mut connection.extensions.xclient);
+        connection.extensions = Extensions { xclient, ..extensions };
+        connection.presented = Some(attributes);
+        Ok(())
     }
 
     async fn open_clear(&self, deadline: Instant) -> Result<Connection, Refused> {
@@ -193,6 +214,7 @@ impl Opener {
             certificates,
             verified: false,
             downgraded: None,
+            presented: None,
         }
     }
 
@@ -273,7 +295,7 @@ impl Opener {
     }
 
     /// EHLO, or HELO where that is not known: RFC 5321 section 3.2. LHLO has no older form: RFC 2033 section 4.1.
-    async fn hello<S: Octets>(&self, wire: &mut Wire<S>) -> Result<Extensions, Refused> {
+    async fn hello<S: Octets + ?Sized>(&self, wire: &mut Wire<S>) -> Result<Extensions, Refused> {
         let verb = match self.dialect {
             Dialect::Smtp => "EHLO",
             Dialect::Lmtp => "LHLO",
@@ -289,7 +311,7 @@ impl Opener {
         if reply.is_positive() { Ok(Extensions::default()) } else { Err(self.answered("HELO", reply)) }
     }
 
-    async fn command<S: Octets>(&self, wire: &mut Wire<S>, line: &str) -> Result<Reply, Refused> {
+    async fn command<S: Octets + ?Sized>(&self, wire: &mut Wire<S>, line: &str) -> Result<Reply, Refused> {
         let sent = wire.send(line.as_bytes(), self.limits.command).await;
         let answer = match sent {
             Ok(()) => wire.reply(self.limits.command).await,
@@ -325,4 +347,13 @@ pub fn status_of(error: &WireError) -> EnhancedCode {
 enum Refused {
     Handshake(Cause),
     Other(Cause),
+}
+
+impl From<Refused> for Cause {
+    /// Whatever it was, it was about the host.
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Handshake(cause) | Refused::Other(cause) => Self { unreachable: true, ..cause },
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use client::{Addresses, Cause, Connection, Dialect, Host, Limits, Opener, Pool, Source};
+use client::{Addresses, Cause, Connection, Dialect, Host, Limits, Opener, Pool, Source, Tls};
 use dns::Resolver;
 use policy::Permit;
 use protocol::{Domain, EnhancedCode, Envelope, Recipient};
@@ -34,6 +34,7 @@ use crate::tls::{self, Plan, RouteTls, Via};
 use crate::tls_required;
 use crate::tls_tally::{Applied, Failed, TlsTally};
 use crate::transaction::{After, Answer, Transacted, Transaction, unreadable};
+use crate::xclient;
 
 /// How often policies are looked at, to renew those that are old.
 const RENEWAL: std::time::Duration = std::time::Duration::from_secs(60 * 60);
@@ -83,6 +84,7 @@ pub(crate) struct ByHosts {
     timeouts: Timeouts,
     login: Option<Login>,
     dkim: bool,
+    xclient: bool,
     /// For messages handed on while they come in; those of the spool are counted by it.
     room: Arc<Semaphore>,
 }
@@ -222,6 +224,7 @@ impl Courier {
     pub async fn relay(
         &self,
         _: &Permit,
+        origin: &Origin,
         destination: &Destination,
         envelope: &Envelope,
         size: Option<u64>,
@@ -250,8 +253,19 @@ impl Courier {
             let counts = &self.counts;
             let tally = self.tally.as_deref();
             let pool_of = pool.clone();
-            let visit =
-                Visit { route, hop, via, pool: pool_of, resolver, counts, tally, deadline, envelope, recipients: &[] };
+            let visit = Visit {
+                route,
+                hop,
+                via,
+                pool: pool_of,
+                resolver,
+                counts,
+                tally,
+                deadline,
+                origin,
+                envelope,
+                recipients: &[],
+            };
             loop {
                 let connection = match visit.connect().await {
                     Ok(connection) => connection,
@@ -286,12 +300,13 @@ impl Courier {
     pub async fn deliver<S: MessageSource>(
         &self,
         destination: &Destination,
+        origin: &Origin,
         envelope: &Envelope,
         recipients: &[usize],
         source: &mut S,
     ) -> Vec<Outcome> {
         let mut outcomes = Outcomes::new(recipients.len());
-        self.deliver_into(&mut outcomes, destination, envelope, recipients, source).await;
+        self.deliver_into(&mut outcomes, destination, origin, envelope, recipients, source).await;
         outcomes.finish()
     }
 
@@ -301,6 +316,7 @@ impl Courier {
         &self,
         outcomes: &mut Outcomes,
         destination: &Destination,
+        origin: &Origin,
         envelope: &Envelope,
         recipients: &[usize],
         source: &mut S,
@@ -351,7 +367,8 @@ impl Courier {
             }
             let pool = route.pools.of(&hop.host, domain);
             let (counts, tally) = (&*self.counts, self.tally.as_deref());
-            let visit = Visit { route, hop, via, pool, resolver, counts, tally, deadline, envelope, recipients };
+            let visit =
+                Visit { route, hop, via, pool, resolver, counts, tally, deadline, origin, envelope, recipients };
             absent.extend(visit.run(&mut source, outcomes).await);
         }
         if let Some(cause) = absent.last().filter(|_| absent.len() == hops.len()) {
@@ -439,6 +456,7 @@ impl ByHosts {
             timeouts: settings.timeouts.clone(),
             login,
             dkim: settings.dkim,
+            xclient: settings.xclient,
             room: Arc::new(Semaphore::new(size(&settings.max_connections).min(Semaphore::MAX_PERMITS))),
         }
     }
@@ -507,6 +525,7 @@ struct Visit<'a> {
     counts: &'a Counts,
     tally: Option<&'a TlsTally>,
     deadline: Instant,
+    origin: &'a Origin,
     envelope: &'a Envelope,
     recipients: &'a [usize],
 }
@@ -583,12 +602,16 @@ impl Visit<'_> {
         let plan = plan.inspect_err(|cause| self.tally(applied.as_ref(), Err(cause)))?;
         if let Some(mut connection) = self.pool.take().filter(|connection| plan.is_met_by(connection)) {
             connection.set_deadline(self.deadline);
-            return Ok(connection);
+            match self.present(&mut connection).await {
+                Ok(()) => return Ok(connection),
+                // In another's name for good, or it had waited for too long: a fresh one will tell.
+                Err(_) => drop(tokio::spawn(connection.quit())),
+            }
         }
         let found = self.hop.addresses(self.resolver).await?;
         let opened = self.open(&plan, &found.records).await;
         self.tally(applied.as_ref(), opened.as_ref());
-        let connection = match opened {
+        let mut connection = match opened {
             Err(cause) if plan.only_tests && cause.tls.is_some() => {
                 tracing::warn!(%host, %cause, "TLS as the policy (testing) has it fails; going on without");
                 self.open(&self.route.tls.opportunistic()?, &found.records).await?
@@ -596,7 +619,14 @@ impl Visit<'_> {
             opened => opened?,
         };
         self.counts.connections.fetch_add(1, Ordering::Relaxed);
-        Ok(connection)
+        match self.present(&mut connection).await {
+            Ok(()) => Ok(connection),
+            Err(cause) => {
+                xclient::log(&cause, host);
+                tokio::spawn(connection.quit());
+                Err(NotConnected::Refused(cause))
+            }
+        }
     }
 
     /// A session, for the recipient's side: RFC 8460 section 4.
@@ -613,17 +643,29 @@ impl Visit<'_> {
         tally.count(domain, applied, &self.hop.host.address(), failed);
     }
 
-    async fn open(&self, plan: &Plan, addresses: &[IpAddr]) -> Result<Connection, Cause> {
-        let opener = Opener {
+    /// Tells the host whose message comes.
+    async fn present(&self, connection: &mut Connection) -> Result<(), Cause> {
+        match self.route.xclient {
+            true => xclient::present(self.opener(Tls::Never, &[]), connection, self.origin).await,
+            false => Ok(()),
+        }
+    }
+
+    fn opener(&self, tls: Tls, addresses: &[IpAddr]) -> Opener {
+        Opener {
             host: self.hop.host.clone(),
             addresses: Addresses::Known(addresses.to_vec()),
             source: self.route.source,
-            tls: plan.tls.clone(),
+            tls,
             implicit_tls: self.route.implicit_tls,
             limits: limits(&self.route.timeouts),
             hostname: self.route.hello.clone(),
             dialect: self.route.dialect,
-        };
+        }
+    }
+
+    async fn open(&self, plan: &Plan, addresses: &[IpAddr]) -> Result<Connection, Cause> {
+        let opener = self.opener(plan.tls.clone(), addresses);
         let mut connection = opener.open(self.deadline).await?;
         plan.check(&opener.host, &mut connection).await?;
         if let Some(login) = &self.route.login {

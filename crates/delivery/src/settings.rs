@@ -69,6 +69,9 @@ pub struct RouteSettings {
     /// Mail is signed on its way, where a `[dkim.NAME]` is for its author's domain.
     #[serde(default)]
     pub dkim: bool,
+    /// Hosts that offer XCLIENT are told by whose connection a message came.
+    #[serde(default)]
+    pub xclient: bool,
     /// Who the gateway is there; nobody when absent.
     #[serde(default)]
     pub auth: Option<Spanned<AuthSettings>>,

@@ -50,7 +50,8 @@ fn routes_by_who_sends_and_where_it_came_in() {
     ];
     let courier = build(&conditions.map(route).concat()).unwrap();
     let taken = |listener: &str, policy: &str, identity: &str, sender: &str| {
-        let origin = Origin { listener: listener.into(), policy: policy.into(), identity: identity.into() };
+        let origin =
+            Origin { listener: listener.into(), policy: policy.into(), identity: identity.into(), client: None };
         let reverse_path = protocol::Mailbox::parse(sender).map_or(ReversePath::Null, ReversePath::Mailbox);
         let envelope = protocol::Envelope { reverse_path, ..envelope(&["bob@example.net"]) };
         let destination = courier.destination(&origin, &envelope, 0).unwrap();

@@ -79,7 +79,7 @@ fn asked(arguments: &RouteArguments) -> Result<(Configuration, Place, Origin, En
         ret: None,
         envid: None,
     };
-    Ok((configuration, place, Origin { identity, listener, policy }, envelope))
+    Ok((configuration, place, Origin { identity, listener, policy, client: None }, envelope))
 }
 
 /// A name that is in use; empty when none was given.

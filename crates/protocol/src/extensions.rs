@@ -7,6 +7,8 @@ use crate::reply::Reply;
 
 /// Mechanisms kept of a peer's AUTH line; as many as fit into one of ours.
 const MAX_MECHANISMS: usize = 20;
+/// Attributes kept of a peer's XCLIENT line; Postfix has nine.
+const MAX_ATTRIBUTES: usize = 20;
 /// RFC 4422 section 3.1: `sasl-mech = 1*20mech-char`.
 const MAX_MECHANISM_NAME: usize = 20;
 
@@ -41,6 +43,8 @@ pub struct Extensions {
     pub auth: Vec<String>,
     /// RFC 9422
     pub limits: Limits,
+    /// Postfix's XCLIENT, names of attributes in upper case; empty when it is not offered, as this server never does.
+    pub xclient: Vec<String>,
 }
 
 /// RFC 9422 section 4.
@@ -110,6 +114,7 @@ impl Extensions {
             "STARTTLS" => self.starttls = true,
             "REQUIRETLS" => self.require_tls = true,
             "AUTH" => values.for_each(|mechanism| self.take_mechanism(mechanism)),
+            "XCLIENT" => self.xclient = values.take(MAX_ATTRIBUTES).map(str::to_ascii_uppercase).collect(),
             "LIMITS" => values.for_each(|limit| self.limits.take(limit)),
             _ => {}
         }

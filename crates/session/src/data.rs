@@ -105,7 +105,7 @@ impl Reception {
         let smtputf8 = envelope.smtputf8;
         let spool = &session.server().spool;
         let opened = match session.server().relay {
-            None => Ok(Onward::Queued(spool.begin(&permit, &session.serving.name, &session.policy.name, envelope))),
+            None => Ok(Onward::Queued(spool.begin(&permit, session.origin(&permit, &hello), envelope))),
             Some(_) => relaying.data(spool.next_id()).await,
         };
         let mut onward = match opened {

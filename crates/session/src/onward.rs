@@ -73,7 +73,7 @@ impl Relaying {
             return Err(replies::no_recipients());
         };
         let Some(destination) = courier.destination(origin, envelope, at) else { return Err(replies::no_route()) };
-        let outcome = self.ask(courier, permit, &destination, envelope, recipient, size).await;
+        let outcome = self.ask(courier, permit, (origin, &destination), envelope, recipient, size).await;
         outcome.map_err(|answer| match answer {
             Ok(reply) => reply,
             Err(cause) => {
@@ -87,13 +87,14 @@ impl Relaying {
         &mut self,
         courier: &Courier,
         permit: &Permit,
-        destination: &Destination,
+        (origin, destination): (&Origin, &Destination),
         envelope: &Envelope,
         recipient: &Recipient,
         size: Option<u64>,
     ) -> Result<(), Result<Reply, Cause>> {
         if let Self::Not = self {
-            *self = Self::Open(Box::new(courier.relay(permit, destination, envelope, size).await.map_err(Err)?));
+            let relay = courier.relay(permit, origin, destination, envelope, size).await.map_err(Err)?;
+            *self = Self::Open(Box::new(relay));
         }
         let Self::Open(relay) = self else { return Err(Ok(replies::next_hop_lost())) };
         if relay.destination() != destination {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use auth::{Attempt, CertificateFact, Facts, PasswordFact, PresentedCertificate, TlsFact, Transport};
 use base64::Engine as _;
-use policy::{Classified, Client, Judgement, MailFlowPolicy, Naming, Refusal, Standing, judge};
+use delivery::{Origin, OriginClient};
+use policy::{Classified, Client, Judgement, MailFlowPolicy, Naming, Permit, Refusal, Standing, judge};
 use protocol::Reply;
 use tokio::time::Instant;
 
@@ -17,6 +18,7 @@ use crate::serving::{Server, Serving};
 use crate::settings::{Limits, ListenerTls};
 use crate::statistics::Ledger;
 use crate::tls::suite_name;
+use crate::transaction::Hello;
 use crate::wire::Wire;
 
 pub(crate) struct Session {
@@ -58,6 +60,17 @@ impl TurnedAway {
 }
 
 impl Session {
+    /// Where a message of this client comes from.
+    pub(crate) fn origin(&self, permit: &Permit, hello: &Hello) -> Origin {
+        let name = match &self.naming {
+            Naming::Confirmed(names) => names.first().map(ToString::to_string),
+            Naming::NotAsked | Naming::Unconfirmed(_) => None,
+        };
+        let (hello, extended) = (hello.name.to_string(), hello.extended);
+        let client = OriginClient { address: self.client, name, hello, extended };
+        Origin::of(permit, &self.serving.name, &self.policy.name, Some(client))
+    }
+
     /// Classifies the client and counts it. `Err` ends the connection, after its reply if there is one.
     pub(crate) fn open(
         wire: Wire,

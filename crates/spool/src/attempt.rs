@@ -104,7 +104,14 @@ impl Attempt {
     ) -> (Vec<(usize, Outcome)>, Vec<usize>) {
         let mut outcomes = Outcomes::new(recipients.len());
         let broken_off = {
-            let deliver = self.courier.deliver_into(&mut outcomes, destination, &content.envelope, &recipients, source);
+            let deliver = self.courier.deliver_into(
+                &mut outcomes,
+                destination,
+                &content.origin,
+                &content.envelope,
+                &recipients,
+                source,
+            );
             tokio::select! {
                 () = deliver => false,
                 () = self.active.break_off.cancelled() => true,

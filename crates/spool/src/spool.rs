@@ -77,10 +77,9 @@ impl Spool {
         Ok((Self { shared: Arc::new(shared) }, opened.report))
     }
 
-    /// Begins to take a message that came by this listener and policy. Only who holds a permit for its sender can.
+    /// Begins to take a message that came from there. Only who holds a permit for its sender can.
     #[must_use]
-    pub fn begin(&self, permit: &Permit, listener: &str, policy: &str, envelope: Envelope) -> Transaction {
-        let origin = Origin::of(permit, listener, policy);
+    pub fn begin(&self, _: &Permit, origin: Origin, envelope: Envelope) -> Transaction {
         Transaction::new(self.shared.store.clone(), self.shared.clock, envelope, origin)
     }
 

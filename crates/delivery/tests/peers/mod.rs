@@ -71,10 +71,14 @@ pub async fn deliver(courier: &Courier, envelope: &Envelope) -> Vec<Outcome> {
 }
 
 pub async fn deliver_text(courier: &Courier, envelope: &Envelope, text: &[u8]) -> Vec<Outcome> {
+    deliver_from(courier, &Origin::default(), envelope, text).await
+}
+
+pub async fn deliver_from(courier: &Courier, origin: &Origin, envelope: &Envelope, text: &[u8]) -> Vec<Outcome> {
     let all: Vec<usize> = (0..envelope.recipients.len()).collect();
-    let destination = courier.destination(&Origin::default(), envelope, 0).unwrap();
+    let destination = courier.destination(origin, envelope, 0).unwrap();
     let mut source = InMemory::new(text.to_vec().into());
-    let outcomes = courier.deliver(&destination, envelope, &all, &mut source).await;
+    let outcomes = courier.deliver(&destination, origin, envelope, &all, &mut source).await;
     assert_eq!(outcomes.len(), all.len());
     outcomes
 }

@@ -13,7 +13,17 @@ fn all() -> Extensions {
         require_tls: true,
         auth: vec!["PLAIN".to_owned(), "EXTERNAL".to_owned()],
         limits: Limits { mail_max: Some(100), rcpt_max: Some(50), rcpt_domain_max: None },
+        xclient: Vec::new(),
     }
+}
+
+#[test]
+fn attributes_of_xclient() {
+    let mut extensions = Extensions::default();
+    extensions.take("XCLIENT NAME addr LOGIN");
+    assert_eq!(extensions.xclient, ["NAME", "ADDR", "LOGIN"]);
+    extensions.take(&format!("XCLIENT{}", " A".repeat(1000)));
+    assert_eq!(extensions.xclient.len(), MAX_ATTRIBUTES);
 }
 
 #[test]
@@ -54,7 +64,7 @@ fn what_servers_say() {
         ("LIMITS RCPTMAX=0 MAILMAX=1000000", none()),
         ("LIMITS RCPTMAX MAILMAX=-1", none()),
         ("LIMITS RCPTMAX=+5", none()),
-        ("XCLIENT NAME ADDR", none()),
+        ("XFORWARD NAME ADDR", none()),
         ("8BITMIMEX", none()),
         ("", none()),
     ];

@@ -48,6 +48,8 @@ impl Session {
                 rcpt_max: Some(self.policy.max_recipients_per_message),
                 rcpt_domain_max: None,
             },
+            // It would let clients name others.
+            xclient: Vec::new(),
         }
     }
 }

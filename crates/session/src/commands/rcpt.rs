@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use delivery::Origin;
 use policy::{DirectoryFact, Listed, RecipientFacts, RecipientVerdict, Refusal, judge_recipient};
 use protocol::address::AddressError;
 use protocol::transaction::Rcpt;
@@ -75,8 +74,8 @@ impl Session {
     /// Names the last recipient to the next hop, where mail is handed on while it comes in.
     async fn hand_on(&self, transaction: &mut Transaction) -> Result<(), Reply> {
         let Some(courier) = &self.server().relay else { return Ok(()) };
-        let Transaction { permit, envelope, size, relaying, .. } = transaction;
-        let origin = Origin::of(permit, &self.serving.name, &self.policy.name);
+        let Transaction { hello, permit, envelope, size, relaying, .. } = transaction;
+        let origin = self.origin(permit, hello);
         relaying.recipient(courier, permit, &origin, envelope, *size).await
     }
 

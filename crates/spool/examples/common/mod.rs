@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use auth::{Attempt, CertificateFact, Facts, ProfileRules, Transport};
+use delivery::Origin;
 use policy::{MailFlowPolicy, Permit, PolicySettings};
 use postern_spool::{Settings, Spool};
 use protocol::header::HeaderSection;
@@ -42,7 +43,7 @@ pub(crate) async fn open(folder: &Path) -> Spool {
 }
 
 pub(crate) async fn accept(spool: &Spool, permit: &Permit, text: &[u8]) {
-    let mut transaction = spool.begin(permit, "submission", "office", envelope());
+    let mut transaction = spool.begin(permit, Origin::of(permit, "submission", "office", None), envelope());
     transaction.write(text).await.unwrap();
     transaction.commit(&permit.authorize(&HeaderSection::default()).expect("by nobody")).await.unwrap();
 }
