@@ -90,17 +90,7 @@ impl Server {
     /// Connections stay, and nothing answers.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");
-        // Each thread takes its time to stop, and may answer until then.
-        let threads = format!("/proc/{}/task", self.id());
-        let stopped = |thread: std::io::Result<std::fs::DirEntry>| {
-            let status = std::fs::read_to_string(thread.unwrap().path().join("status"));
-            status.is_ok_and(|status| status.contains("State:\tT"))
-        };
-        let end = Instant::now() + PATIENCE;
-        while !std::fs::read_dir(&threads).unwrap().all(stopped) {
-            assert!(Instant::now() < end, "it does not freeze");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        until_frozen(&self.id());
     }
 
     /// The end of [`Server::freeze`].
@@ -150,5 +140,19 @@ impl Drop for Server {
         }
         // What only root may remove, too.
         let _ = Command::new(&self.script).arg("remove").arg(self.path("")).output();
+    }
+}
+
+/// After SIGSTOP each thread takes its time to stop, and may answer until then.
+pub(crate) fn until_frozen(process: &str) {
+    let threads = format!("/proc/{process}/task");
+    let stopped = |thread: std::io::Result<std::fs::DirEntry>| {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status"));
+        status.is_ok_and(|status| status.contains("State:\tT"))
+    };
+    let end = Instant::now() + PATIENCE;
+    while !std::fs::read_dir(&threads).unwrap().all(stopped) {
+        assert!(Instant::now() < end, "it does not freeze");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use postern_directory::{CertificateMatch, Directory, Listed, Password, PasswordMatch, Settings, Token, Tokens};
 
-use server::Server;
+use server::{Server, until_frozen};
 
 #[path = "../../../../tests/beds/server.rs"]
 mod server;
@@ -122,6 +122,7 @@ impl Slapd {
     /// Connections stay, and nothing answers.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
+        until_frozen(&self.process.as_ref().unwrap().id().to_string());
     }
 
     pub(crate) fn thaw(&self) {
