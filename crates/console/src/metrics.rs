@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::sources::Sources;
 
-/// Octets of a label's value: the configuration's names are shorter.
+/// Characters of a label's value: the configuration's names are shorter.
 const MAX_LABEL: usize = 200;
 
 /// All metrics in OpenMetrics' text form.

@@ -431,6 +431,7 @@ fn beside_maildir(settings: &RouteSettings, span: &Range<usize>) -> Option<Deliv
         ("client_certificate", settings.client_certificate.is_some()),
         ("auth", settings.auth.is_some()),
         ("dkim", settings.dkim),
+        ("xclient", settings.xclient),
     ];
     let (key, _) = about_hosts.into_iter().find(|(_, is_set)| *is_set)?;
     Some(DeliveryError::NotForMaildir { key, span: span.clone() })

@@ -2,6 +2,7 @@
 //! Nothing is kept here; the next hop answers for the message, or the client does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::{Cause, Connection, Host, Pool, WireError, status_of};
 use policy::Authorized;
@@ -14,11 +15,15 @@ use crate::transaction::{
     LAST_WORDS, NO_8BITMIME, NO_8BITMIME_TEXT, mail_command, missing, rcpt_command, takes_eight_bit,
 };
 
+/// RFC 5321 section 3.8: the server closes the channel.
+const CLOSING: u16 = 421;
+
 /// An open transaction at the next hop. Dropped before [`finish`](Self::finish), the next hop forgets it.
 #[derive(Debug)]
 pub struct Relay {
     peer: Peer,
-    /// `None` once it cannot be used any more.
+    /// `None` once it cannot be used any more, and while a step is under way: one that is broken off leaves a reply on its
+    /// way, which must never be taken for the answer to what comes next.
     connection: Option<Connection>,
     /// `Some` from DATA on.
     text: Option<Text>,
@@ -59,11 +64,10 @@ impl Relay {
         }
         let eight_bit = takes_eight_bit(envelope, extensions);
         let command = mail_command(envelope, extensions, size);
-        let kept = connection.kept;
+        let (kept, limit) = (connection.kept, peer.timeouts.command);
         connection.uses = connection.uses.saturating_add(1);
-        let said = connection.command(command.as_bytes(), peer.timeouts.command).await;
         let mut relay = Self { peer, connection: Some(connection), text: None, eight_bit };
-        match relay.heard("MAIL FROM", said) {
+        match relay.say("MAIL FROM", &command, limit).await.and_then(|reply| relay.positive("MAIL FROM", reply)) {
             Ok(_) => Ok(relay),
             Err(cause) => {
                 let stale = kept && relay.connection.is_none();
@@ -89,10 +93,10 @@ impl Relay {
     /// # Errors
     /// The next hop's refusal, or why there is none.
     pub async fn recipient(&mut self, envelope: &Envelope, recipient: &Recipient) -> Result<Reply, Cause> {
-        let Some(connection) = &mut self.connection else { return Err(self.gone()) };
+        let Some(connection) = &self.connection else { return Err(self.gone()) };
         let command = rcpt_command(envelope, recipient, &connection.extensions);
-        let said = connection.command(command.as_bytes(), self.peer.timeouts.command).await;
-        self.heard("RCPT TO", said)
+        let reply = self.say("RCPT TO", &command, self.peer.timeouts.command).await?;
+        self.positive("RCPT TO", reply)
     }
 
     /// DATA: the text may follow.
@@ -100,15 +104,12 @@ impl Relay {
     /// # Errors
     /// The next hop's refusal, or why there is none.
     pub async fn data(&mut self) -> Result<(), Cause> {
-        let Some(connection) = &mut self.connection else { return Err(self.gone()) };
-        let said = connection.command(b"DATA\r\n", self.peer.timeouts.data).await;
-        match said {
-            Ok(reply) if reply.is_intermediate() => {
-                self.text = Some(Text::default());
-                Ok(())
-            }
-            said => self.heard("DATA", said).map(drop),
+        let reply = self.say("DATA", "DATA\r\n", self.peer.timeouts.data).await?;
+        if !reply.is_intermediate() {
+            return self.positive("DATA", reply).map(drop);
         }
+        self.text = Some(Text::default());
+        Ok(())
     }
 
     /// Sends text: lines ending with CRLF, without dot-stuffing. Waits until the next hop takes it.
@@ -147,7 +148,7 @@ impl Relay {
     /// The next hop's refusal. Without a reply nobody knows whether it was taken; the client, asked to try again, may
     /// make a duplicate.
     pub async fn finish(mut self, _: &Authorized) -> Result<Reply, Cause> {
-        let (Some(connection), Some(mut text)) = (&mut self.connection, self.text.take()) else {
+        let (Some(mut connection), Some(mut text)) = (self.connection.take(), self.text.take()) else {
             return Err(self.gone());
         };
         text.stuffed.clear();
@@ -156,30 +157,31 @@ impl Relay {
             Ok(()) => connection.reply(self.peer.timeouts.end).await,
             Err(error) => Err(error),
         };
-        let outcome = self.heard("end of DATA", said);
+        let reply = said.map_err(|error| self.broken("end of DATA", &error))?;
         // The transaction is over either way, and the connection free for the next one.
-        if let Some(connection) = self.connection.take() {
+        if reply.code() != CLOSING {
             self.peer.pool.put(connection);
         }
-        outcome
+        self.positive("end of DATA", reply)
     }
 
-    /// What a reply, or its absence, means.
-    fn heard(&mut self, command: &'static str, said: Result<Reply, WireError>) -> Result<Reply, Cause> {
-        match said {
-            Ok(reply) => {
-                // RFC 5321 section 3.8: it closes the channel.
-                if reply.code() == 421 {
-                    self.connection = None;
-                }
-                if reply.is_positive() { Ok(reply) } else { Err(Cause::reply_to(command, &self.peer.host, reply)) }
-            }
-            Err(error) => {
-                self.connection = None;
-                let text = format!("{error} (the reply to {command})");
-                Err(Cause::local(Some(&self.peer.host), status_of(&error), text))
-            }
+    /// Sends a command and waits for its reply.
+    async fn say(&mut self, command: &'static str, line: &str, limit: Duration) -> Result<Reply, Cause> {
+        let Some(mut connection) = self.connection.take() else { return Err(self.gone()) };
+        let said = connection.command(line.as_bytes(), limit).await;
+        let reply = said.map_err(|error| self.broken(command, &error))?;
+        if reply.code() != CLOSING {
+            self.connection = Some(connection);
         }
+        Ok(reply)
+    }
+
+    fn positive(&self, command: &'static str, reply: Reply) -> Result<Reply, Cause> {
+        if reply.is_positive() { Ok(reply) } else { Err(Cause::reply_to(command, &self.peer.host, reply)) }
+    }
+
+    fn broken(&self, command: &str, error: &WireError) -> Cause {
+        Cause::local(Some(&self.peer.host), status_of(error), format!("{error} (the reply to {command})"))
     }
 
     fn gone(&self) -> Cause {
@@ -209,3 +211,6 @@ pub(crate) struct Refused {
     /// The connection had waited for its next use for too long: nothing has been refused, and a fresh one will tell.
     pub(crate) stale: bool,
 }
+
+#[cfg(test)]
+mod tests;

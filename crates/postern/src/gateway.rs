@@ -302,8 +302,7 @@ struct Told {
 }
 
 /// Looks after what changes without a reload: the server's key, people files, CRLs, other domains' policies, the OCSP
-/// answer about the server;
-/// and answers questions about it.
+/// answer about the server; and answers questions about it.
 fn watch(
     key: Arc<ServerKey>,
     directories: Vec<Arc<Directory>>,

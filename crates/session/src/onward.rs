@@ -27,7 +27,7 @@ impl Onward {
     pub(crate) async fn write(&mut self, octets: &[u8]) -> Result<(), Reply> {
         match self {
             Self::Queued(transaction) => transaction.write(octets).await.map_err(|error| not_stored(&error)),
-            Self::Inline { relay, id } => relay.write(octets).await.map_err(|cause| refused(&cause, Some(*id))),
+            Self::Inline { relay, id } => relay.write(octets).await.map_err(|cause| refused(&cause, *id)),
         }
     }
 
@@ -42,7 +42,7 @@ impl Onward {
                     tracing::info!(%id, %reply, "delivered");
                     Ok(replies::relayed(reply))
                 }
-                Err(cause) => Err(refused(&cause, Some(id))),
+                Err(cause) => Err(refused(&cause, id)),
             },
         }
     }
@@ -112,7 +112,7 @@ impl Relaying {
         let Self::Open(mut relay) = self else { return Err(replies::next_hop_lost()) };
         match relay.data().await {
             Ok(()) => Ok(Onward::Inline { relay: *relay, id }),
-            Err(cause) => Err(refused(&cause, Some(id))),
+            Err(cause) => Err(refused(&cause, id)),
         }
     }
 }
@@ -122,7 +122,7 @@ fn not_stored(error: &spool::SpoolError) -> Reply {
     replies::spool_error(error)
 }
 
-fn refused(cause: &Cause, id: Option<MessageId>) -> Reply {
-    tracing::info!(id = id.map(tracing::field::display), %cause, "refused by the next hop");
+fn refused(cause: &Cause, id: MessageId) -> Reply {
+    tracing::info!(%id, %cause, "refused by the next hop");
     replies::next_hop(cause)
 }
